@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Internet endpoints: a socket address of IPv4 or IPv6, its text, and the resolver.
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "vncauthproxy/base/result.h"
+
+namespace vncauthproxy::base {
+
+struct Endpoint {
+  sockaddr_storage storage{};
+  socklen_t length = 0;
+
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+  int family() const { return storage.ss_family; }
+  uint16_t port() const;  // host order
+  void set_port(uint16_t port);
+  bool is_loopback() const;       // 127.0.0.0/8, ::1, and the former mapped into IPv6
+  std::string host() const;       // "192.0.2.7", "2001:db8::1"; a mapped IPv4 address prints as IPv4
+  std::string to_string() const;  // "192.0.2.7:5900", "[2001:db8::1]:5900"
+};
+
+// The same host, ports aside; an IPv4 address equals its form mapped into IPv6.
+bool same_host(const Endpoint& a, const Endpoint& b);
+
+enum class ResolveFor { connect, listen };
+// Every stream endpoint of a host name, an IPv4 or an IPv6 address, in the system's order of preference. For
+// `listen` the hosts "*" and "" mean every address of the machine, both families. `service` is a port number
+// or a service name. Blocks while the name service works. Errors: unreachable (with the resolver's own
+// words), invalid (bad service).
+Result<std::vector<Endpoint>> resolve(const std::string& host, const std::string& service,
+                                      ResolveFor purpose);
+Result<Endpoint> peer_of(int fd);
+Result<Endpoint> local_of(int fd);
+
+}  // namespace vncauthproxy::base

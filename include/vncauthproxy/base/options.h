@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Every option of the daemon, from one table: it reads the command line and the configuration file, and
+// prints --help. The command line wins over the file.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "vncauthproxy/base/result.h"
+
+namespace vncauthproxy::base {
+
+struct Options {
+  bool debug = false;
+  bool foreground = false;
+  bool check = false;
+  std::string config;  // the file that was read, or would have been
+  std::string log;     // as open_log() takes it
+  std::string pid_file;
+  std::string user, group;
+
+  std::string listen_address, listen_port;
+  bool enable_ssl = false;
+  std::string cert_file, key_file;
+  std::string auth_file;
+
+  std::string proxy_listen_address;
+  std::string proxy_address;  // empty: derived from proxy_listen_address
+  uint16_t min_port = 0, max_port = 0;
+
+  std::chrono::milliseconds server_timeout{};
+  unsigned connect_retries = 0;
+  std::chrono::milliseconds retry_wait{};
+  std::chrono::milliseconds connect_timeout{};
+  std::chrono::milliseconds auth_timeout{};
+  unsigned auth_attempts = 0;
+};
+
+// One row of the table, as documents and tests see it.
+struct OptionInfo {
+  std::string name;           // long name, without dashes
+  char short_name;            // 0: none
+  std::string argument;       // "PORT"; empty: a switch
+  std::string default_value;  // as text; empty: none or off
+  std::string help;
+  bool in_config;  // may stand in the configuration file
+};
+const std::vector<OptionInfo>& option_table();
+
+struct CommandLine {
+  enum class Outcome { run, help, version, usage_error, stray_argument };
+  Outcome outcome = Outcome::run;
+  std::string message;  // for usage_error: one line
+  Options options;
+};
+// Reads argv, then the configuration file it names (or the default one, which may be missing), then checks
+// what must fit together. A bad line of the file is a usage_error whose message is "FILE:LINE: what is
+// wrong".
+CommandLine read_command_line(int argc, char* const argv[]);
+std::string help_text();   // what --help prints
+std::string usage_line();  // the first line of it
+
+}  // namespace vncauthproxy::base

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a Unix daemon does with its own process: detach, hold its pid file, give up privileges, bound itself.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "vncauthproxy/base/fd.h"
+#include "vncauthproxy/base/result.h"
+
+namespace vncauthproxy::base {
+
+// No core file, not traceable and its /proc closed to the same uid. Again after every change of uid.
+void forbid_inspection();
+
+// The starting side of a daemon. In the parent detach() does not return: it waits until the child calls
+// ready(), then exits 0, or exits 1 when the child ends first (which has printed why on the stderr they still
+// share). The child is in a session of its own, is no session leader, and its cwd is /.
+class Readiness {
+ public:
+  Readiness() = default;  // foreground: nobody waits
+  static Result<Readiness> detach();
+  void ready();  // lets the parent go and points stdin, stdout and stderr at /dev/null
+
+ private:
+  Fd parent_;
+};
+
+// Locked for as long as this lives (flock); holds the pid of the process that called create(). A file without
+// a lock is stale and taken over; a held lock is in_use, with the holder's pid in the text. Never follows a
+// symbolic link.
+class PidFile {
+ public:
+  PidFile() = default;  // no file
+  static Result<PidFile> create(const std::string& path);
+  // After detach(), or whenever the pid has changed.
+  Result<void> write_pid();
+  // Unlinks the file if it still holds this process's pid. Only on a daemon's own way out; a destructor never
+  // does it.
+  void remove();
+
+ private:
+  Fd file_;
+  std::string path_;
+};
+
+struct Identity {
+  uid_t uid;
+  gid_t gid;
+};
+// Looks up user and group (group "": the user's own). Errors are sentences for the operator.
+Result<Identity> find_identity(const std::string& user, const std::string& group);
+// For good: supplementary groups dropped to the user's own list minus privileges (setgroups 0), gid, uid,
+// verified, then PR_SET_NO_NEW_PRIVS. Every failure is an Error; the caller must not run on.
+Result<void> become(const Identity& identity);
+
+// Raises the soft limit of descriptors to the hard one; returns it.
+size_t raise_descriptor_limit();
+
+}  // namespace vncauthproxy::base

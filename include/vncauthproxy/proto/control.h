@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The control protocol: one JSON object in, one out, no framing (vncauthproxy-control(7)). Pure: text <->
+// meaning.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "vncauthproxy/base/result.h"
+#include "vncauthproxy/base/secret.h"
+
+namespace vncauthproxy::proto {
+
+inline constexpr size_t kMaxRequestBytes = 64 * 1024;
+inline constexpr size_t kMaxRequestDepth = 32;
+inline constexpr size_t kMaxReplyBytes = 999;  // the callers read once, 1024 bytes at most
+
+enum class ViewerType : uint8_t { vnc, vnc_ws, vnc_wss, vnc_tls };
+std::string_view to_string(ViewerType type);  // "vnc-ws": the word of the request
+
+// Why a request failed; the words are part of the protocol and never change.
+enum class FailureCode : uint8_t {
+  bad_request,
+  unsupported_type,
+  auth_failed,
+  no_port,
+  port_in_use,
+  backend_unreachable,
+  backend_timeout,
+  backend_refused,
+  backend_auth,
+  busy,
+  internal
+};
+inline constexpr FailureCode kLastFailureCode = FailureCode::internal;
+std::string_view to_string(FailureCode code);
+
+struct Failure {
+  FailureCode code = FailureCode::internal;
+  std::string reason;  // for people; foreign text in it is already escaped
+};
+
+struct Request {
+  std::string auth_user;
+  base::Secret auth_password;
+  uint16_t source_port = 0;  // 0: any free one
+  std::string destination_address;
+  uint16_t destination_port = 0;
+  base::Secret password;         // never empty
+  base::Secret server_password;  // empty: none
+  ViewerType type = ViewerType::vnc;
+};
+
+// Finds the end of the first JSON object of a stream, whatever pieces it comes in. Only braces, brackets and
+// strings are looked at; whether it is JSON is parse_request()'s business.
+class ObjectFramer {
+ public:
+  // True once the object is complete: everything up to and including byte end() belongs to it. Errors:
+  // invalid (does not begin with a brace, or closes what it never opened), too_large (kMaxRequestDepth).
+  base::Result<bool> feed(std::string_view chunk);
+  size_t end() const { return seen_; }
+
+ private:
+  size_t seen_ = 0;
+  size_t depth_ = 0;
+  bool in_string_ = false;
+  bool escaped_ = false;
+  bool done_ = false;
+};
+
+// A missing type is vnc, ports may be strings of digits, extra keys are ignored. The reason never quotes a
+// secret.
+std::variant<Request, Failure> parse_request(std::string_view object);
+
+struct Success {
+  uint16_t source_port = 0;
+  std::string proxy_address;
+};
+// At most kMaxReplyBytes, Python's separators (", " and ": "), no newline; a long reason is cut at a
+// character.
+std::string to_json(const Success& success);
+std::string to_json(const Failure& failure);
+
+// Jansson with an allocator that wipes what it frees: requests hold passwords. Once, before the first parse.
+void use_wiping_json_allocator();
+
+}  // namespace vncauthproxy::proto

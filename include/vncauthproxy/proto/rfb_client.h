@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Our half of the handshake toward the backend, from its version to the end of SecurityResult (RFC
+// 6143 7.1.1-7.1.3). ClientInit is the viewer's to send. Takes a whole message or nothing, never waits, owns
+// no socket.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "vncauthproxy/base/bytes.h"
+#include "vncauthproxy/base/result.h"
+#include "vncauthproxy/base/secret.h"
+#include "vncauthproxy/proto/rfb.h"
+
+namespace vncauthproxy::proto {
+
+class RfbClient {
+ public:
+  enum class Progress { need_more, done };
+
+  // `password` is a loan for the life of this object; empty: VNC Authentication is not chosen.
+  explicit RfbClient(const base::Secret& password);
+
+  // Consumes from `in`, writes answers to `out` (64 bytes of room suffice for a call). After `done` the rest
+  // of `in` belongs to the session. Errors: invalid (no RFB, or breaks it), refused (the backend's own
+  // reason, escaped, at most 256 bytes of it), denied (it wants a password we do not have, or ours was
+  // wrong), unsupported (no security type of ours among those offered; they are named).
+  base::Result<Progress> advance(base::ByteReader& in, base::ByteWriter& out);
+  // What it means that the backend closed now, `in` being what it left behind.
+  base::Error ended(base::ByteReader& in);
+
+ private:
+  enum class State : uint8_t { version, scheme, types, challenge, result, reason, done };
+  const base::Secret& password_;
+  State state_ = State::version;
+  RfbVersion version_ = RfbVersion::v3_8;
+  bool authenticating_ = false;
+};
+
+}  // namespace vncauthproxy::proto

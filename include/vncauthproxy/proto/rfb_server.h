@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Our half of the handshake toward a viewer (RFC 6143 7.1.1-7.1.3, 7.2.2). VNC Authentication is all it
+// offers and a right response its only successful end: no other code can make a Verified.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "vncauthproxy/base/bytes.h"
+#include "vncauthproxy/base/result.h"
+#include "vncauthproxy/base/secret.h"
+#include "vncauthproxy/proto/rfb.h"
+#include "vncauthproxy/proto/vnc_auth.h"
+
+namespace vncauthproxy::proto {
+
+// Proof that a viewer has answered its challenge. Only RfbServer makes one.
+class Verified {
+ private:
+  friend class RfbServer;
+  Verified() = default;
+};
+
+class RfbServer {
+ public:
+  // How far the viewer got; the order is the order of the conversation.
+  enum class Stage : uint8_t { version, type, response, over };
+  static constexpr size_t kMaxOutput = 512;  // room that suffices for all one call writes
+
+  // `password` is a loan for the life of this object. The challenge is drawn here, anew for each viewer.
+  explicit RfbServer(const base::Secret& password);
+
+  void greet(base::ByteWriter& out);
+  // Nullopt: more bytes are needed. After a Verified the rest of `in` belongs to the session, and grant() or
+  // refuse() is still owed. Errors: denied (a wrong response: a credential was spent), invalid, unsupported
+  // (no credential was presented). With an error `out` holds what the viewer is to be told before it is
+  // closed.
+  base::Result<std::optional<Verified>> advance(base::ByteReader& in, base::ByteWriter& out);
+  void grant(base::ByteWriter& out);
+  // Tells a viewer, in the form of its version and stage, that and why it is not let through (ASCII, short).
+  void refuse(std::string_view reason, base::ByteWriter& out);
+  Stage stage() const { return stage_; }
+
+ private:
+  const base::Secret& password_;
+  Stage stage_ = Stage::version;
+  RfbVersion version_ = RfbVersion::v3_8;
+  Challenge challenge_;
+};
+
+}  // namespace vncauthproxy::proto

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// VNC Authentication: a DES challenge and response (RFC 6143 section 7.2.2).
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "vncauthproxy/base/bytes.h"
+#include "vncauthproxy/base/result.h"
+#include "vncauthproxy/base/secret.h"
+
+namespace vncauthproxy::proto {
+
+inline constexpr size_t kChallengeSize = 16;
+inline constexpr size_t kPasswordSize = 8;  // further characters count for nothing
+using Challenge = std::array<uint8_t, kChallengeSize>;
+using Response = std::array<uint8_t, kChallengeSize>;
+
+// Fetches the cipher once, so that a crypto policy without it fails at start and forked workers share the
+// memory.
+base::Result<void> prepare_vnc_auth();
+Challenge new_challenge();
+// What a viewer that knows `password` answers. A secret: wipe it. prepare_vnc_auth() must have succeeded.
+Response vnc_response(const base::Secret& password, const Challenge& challenge);
+// In constant time.
+bool verify_response(const base::Secret& password, const Challenge& challenge, base::Bytes response);
+
+}  // namespace vncauthproxy::proto
