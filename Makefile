@@ -27,7 +27,12 @@ base_SRC := \
   fd \
   secret
 
-proto_SRC :=
+proto_SRC := \
+  control \
+  rfb \
+  rfb_client \
+  rfb_server \
+  vnc_auth
 
 net_SRC :=
 
@@ -46,7 +51,9 @@ PROGRAMS :=
 unit_base := \
   fd \
   secret
-unit_proto :=
+unit_proto := \
+  rfb \
+  vnc_auth
 unit_net :=
 unit_ipc :=
 unit_master :=

@@ -59,16 +59,23 @@ struct Request {
 class ObjectFramer {
  public:
   // True once the object is complete: everything up to and including byte end() belongs to it. Errors:
-  // invalid (does not begin with a brace, or closes what it never opened), too_large (kMaxRequestDepth).
+  // invalid (does not begin with a brace), too_large (kMaxRequestBytes, leading blanks included, or
+  // kMaxRequestDepth). An error is for good.
   base::Result<bool> feed(std::string_view chunk);
   size_t end() const { return seen_; }
 
  private:
+  enum class Phase : uint8_t { before, inside, done };
+
+  base::Result<void> take(char c);
+  void take_in_string(char c);
+
   size_t seen_ = 0;
   size_t depth_ = 0;
+  Phase phase_ = Phase::before;
   bool in_string_ = false;
   bool escaped_ = false;
-  bool done_ = false;
+  std::optional<base::Error> failed_;
 };
 
 // A missing type is vnc, ports may be strings of digits, extra keys are ignored. The reason never quotes a

@@ -31,5 +31,7 @@ struct VersionMessage {
 // `RFB ddd.ddd\n`, exactly. Nullopt: more bytes are needed. Error invalid: already the bytes present break
 // the grammar.
 base::Result<std::optional<VersionMessage>> parse_version(base::Bytes bytes);
+// What both sides speak when a peer of major version 3 names this minor one: 3.8 for all above it too.
+RfbVersion spoken_version(unsigned minor);
 
 }  // namespace vncauthproxy::proto

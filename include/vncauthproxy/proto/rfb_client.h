@@ -26,15 +26,31 @@ class RfbClient {
   // reason, escaped, at most 256 bytes of it), denied (it wants a password we do not have, or ours was
   // wrong), unsupported (no security type of ours among those offered; they are named).
   base::Result<Progress> advance(base::ByteReader& in, base::ByteWriter& out);
-  // What it means that the backend closed now, `in` being what it left behind.
+  // What it means that the backend closed now, `in` being what it left behind: denied or refused with as much
+  // of a reason as came, else closed. Good for a deadline too: a backend that stalls within its reason has
+  // already refused.
   base::Error ended(base::ByteReader& in);
 
  private:
-  enum class State : uint8_t { version, scheme, types, challenge, result, reason, done };
+  enum class State : uint8_t { version, scheme, types, challenge, result, reason_size, reason, done };
+
+  base::Result<void> take_message(base::ByteReader& in, base::ByteWriter& out);
+  base::Result<void> take_version(base::ByteReader& in, base::ByteWriter& out);
+  base::Result<void> take_scheme(base::ByteReader& in);
+  base::Result<void> take_types(base::ByteReader& in, base::ByteWriter& out);
+  base::Result<void> take_challenge(base::ByteReader& in, base::ByteWriter& out);
+  base::Result<void> take_result(base::ByteReader& in);
+  base::Result<void> take_reason_size(base::ByteReader& in);
+  base::Result<void> take_reason(base::ByteReader& in);
+  base::Result<void> begin_authentication();
+  base::Error refusal() const;
+
   const base::Secret& password_;
   State state_ = State::version;
   RfbVersion version_ = RfbVersion::v3_8;
   bool authenticating_ = false;
+  std::string reason_;        // raw
+  uint32_t reason_left_ = 0;  // bytes of it still to read
 };
 
 }  // namespace vncauthproxy::proto

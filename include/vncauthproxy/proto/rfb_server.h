@@ -39,14 +39,23 @@ class RfbServer {
   // closed.
   base::Result<std::optional<Verified>> advance(base::ByteReader& in, base::ByteWriter& out);
   void grant(base::ByteWriter& out);
-  // Tells a viewer, in the form of its version and stage, that and why it is not let through (ASCII, short).
+  // Tells a viewer, in the form of its version and stage, that and why it is not let through (ASCII; 256
+  // bytes of it are said). In the place of greet() every viewer understands it; between greet() and the
+  // viewer's version nothing can be said, and nothing is written. The handshake is over then.
   void refuse(std::string_view reason, base::ByteWriter& out);
   Stage stage() const { return stage_; }
 
  private:
+  friend struct RfbServerPeer;  // tests and fuzzers fix the challenge; nobody else defines it
+
+  base::Result<bool> take_version(base::ByteReader& in, base::ByteWriter& out);
+  base::Error fail(base::ErrorCode code, std::string_view reason, base::ByteWriter& out);
+  void put_failed_result(std::string_view reason, base::ByteWriter& out);
+
   const base::Secret& password_;
   Stage stage_ = Stage::version;
   RfbVersion version_ = RfbVersion::v3_8;
+  bool greeted_ = false;
   Challenge challenge_;
 };
 

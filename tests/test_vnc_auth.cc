@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The arithmetic of VNC Authentication against vectors that were computed with other implementations.
+#include "vncauthproxy/proto/vnc_auth.h"
+
+#include <string_view>
+
+#include "tests/support/cmocka_cxx.h"
+
+namespace vncauthproxy::proto {
+namespace {
+
+using namespace std::literals;
+using testing::NoFixture;
+
+constexpr Challenge kCounting = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+constexpr Challenge kElevens = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
+                                0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff};
+
+constexpr uint8_t nibble(char digit) {
+  return static_cast<uint8_t>(digit <= '9' ? digit - '0' : digit - 'a' + 10);
+}
+Response from_hex(std::string_view hex) {
+  Response bytes{};
+  for (size_t i = 0; i < bytes.size(); ++i)
+    bytes[i] = static_cast<uint8_t>(nibble(hex[2 * i]) << 4 | nibble(hex[2 * i + 1]));
+  return bytes;
+}
+
+struct Fixture {
+  Fixture() { prepared = static_cast<bool>(prepare_vnc_auth()); }
+  bool prepared = false;
+};
+
+void answers_as_other_implementations_do(Fixture& f) {
+  struct {
+    const char* name;
+    std::string_view password;
+    const Challenge& challenge;
+    std::string_view response;
+  } const rows[] = {
+      {"six characters", "passwd"sv, kCounting, "e8399b58571e87ed8445c8716b6dd945"},
+      {"eight characters", "password"sv, kCounting, "b866924125c8eebb9debc1db61c538e2"},
+      {"eleven count as eight", "password123"sv, kCounting, "b866924125c8eebb9debc1db61c538e2"},
+      {"the weak key", ""sv, kCounting, "491e890de9ace932838a49792f2213f3"},
+      {"one character", "a"sv, kCounting, "449407fb6f71bd517aca76866568a4e2"},
+      {"bit 7 is parity", "\xe1"sv, kCounting, "449407fb6f71bd517aca76866568a4e2"},
+      {"padded with NUL", "a\0\0"sv, kCounting, "449407fb6f71bd517aca76866568a4e2"},
+      {"not ASCII", "\xff\x80\x61\x62\x63"sv, kCounting, "768b4a3e452aaf6d43d3ef289dae3440"},
+      {"another challenge", "COW-CAT"sv, kElevens, "afc78d58d623e1b4a556c86118cdf604"},
+  };
+  assert_true(f.prepared);
+  for (const auto& row : rows) {
+    print_message("  %s\n", row.name);
+    const Response expected = from_hex(row.response);
+    const Response actual = vnc_response(base::Secret(row.password), row.challenge);
+    assert_memory_equal(actual.data(), expected.data(), expected.size());
+    const bool right = verify_response(base::Secret(row.password), row.challenge, expected);
+    assert_true(right);
+  }
+}
+
+void refuses_all_but_the_right_response(Fixture&) {
+  const Response right = from_hex("b866924125c8eebb9debc1db61c538e2");
+  const auto accepted = [](base::Bytes response) {
+    return verify_response(base::Secret("password"), kCounting, response);
+  };
+  assert_true(accepted(right));
+  for (size_t bit = 0; bit < 8 * right.size(); ++bit) {
+    Response wrong = right;
+    wrong[bit / 8] = static_cast<uint8_t>(wrong[bit / 8] ^ 1U << bit % 8);
+    assert_false(accepted(wrong));
+  }
+  for (size_t size = 0; size < right.size(); ++size) assert_false(accepted(base::Bytes(right).first(size)));
+  uint8_t longer[kChallengeSize + 1] = {};
+  std::memcpy(longer, right.data(), right.size());
+  assert_false(accepted(longer));
+  assert_false(accepted(Response{}));
+  assert_false(accepted(kCounting));  // the challenge sent back
+}
+
+void each_challenge_is_new(NoFixture&) {
+  const Challenge first = new_challenge();
+  const Challenge second = new_challenge();
+  assert_memory_not_equal(first.data(), second.data(), first.size());
+}
+
+void preparing_twice_is_harmless(Fixture& f) {
+  const bool again = static_cast<bool>(prepare_vnc_auth());
+  assert_true(f.prepared && again);
+}
+
+}  // namespace
+}  // namespace vncauthproxy::proto
+
+int main() {
+  using namespace vncauthproxy::proto;
+  const CMUnitTest tests[] = {
+      TEST(Fixture, answers_as_other_implementations_do),
+      TEST(Fixture, refuses_all_but_the_right_response),
+      TEST(NoFixture, each_challenge_is_new),
+      TEST(Fixture, preparing_twice_is_harmless),
+  };
+  return vncauthproxy::testing::run_group("vnc_auth", tests);
+}
