@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The one Makefile: static, GNU make, no recursion. `configure` writes config.mk beside it.
 #
-#   make [all] | check | bench | demo | install | uninstall | dist | distcheck | clean | distclean
+#   make [all]        the programs, into build/
+#   make check        unit tests, end-to-end tests, scripts; the last line is "N passed, N failed"
+#   make demo         a real VNC server, the daemon and a viewer, shown step by step
+#   make bench        side by side with other proxies
+#   make install      programs, manuals, configuration (edited files are kept); make uninstall takes it back
+#   make dist         vncauthproxy-VERSION.tar.gz; make distcheck proves that it builds, installs and leaves nothing
+#   make clean        the build folder; make distclean also what configure wrote
 #
 #   V=1                          show the commands
 #   SANITIZE=address,undefined   build and check with sanitizers (into a build folder of its own)
 #   BUILD=DIR                    where objects and programs go (build)
-#   CHECK=PATTERN                run only the test programs whose name contains PATTERN
+#   CHECK="WORD..."              check: only tests whose name contains one of the words (unit, e2e, script, relay)
+#   WERROR=                      warnings of a compiler newer than the tested ones do not stop the build
+#   DESTDIR=DIR                  install below DIR; prefix, sbindir, sysconfdir ... as the GNU standards name them
 
 ifeq ($(filter distclean,$(MAKECMDGOALS)),)
 ifeq ($(wildcard config.mk),)
@@ -21,7 +29,7 @@ BUILD ?= build$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 
-# ---- sources: one static library per folder, linked in the order of the arrows (DESIGN: main -> ... -> base)
+# ---- sources: one static library per folder, linked in the order of the arrows (main -> ... -> base)
 
 base_SRC := \
   fd \
@@ -42,9 +50,7 @@ master_SRC :=
 
 worker_SRC :=
 
-daemon_SRC :=
-
-# Programs: their own objects; the libraries they link.
+# Programs: NAME_SRC are the objects of its own, NAME_TOP the layers it is linked with (and all below them).
 PROGRAMS :=
 
 # Unit tests: test_NAME is built from tests/test_NAME.cc and the libraries named here, nothing above them.
@@ -59,70 +65,119 @@ unit_ipc :=
 unit_master :=
 unit_worker :=
 
+# Scripts of tests/scripts that `make check` runs.
+SCRIPTS := \
+  check-includes \
+  check-style
+
 # ---- flags
 
 warnings := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Woverloaded-virtual -Wformat=2 \
-  -Wcast-qual -Wundef -Werror
+  -Wcast-qual -Wundef
+# _FORTIFY_SOURCE needs an optimizing compiler; the last -O given counts.
+optimizes := $(filter-out -O0,$(lastword $(filter -O%,$(CXXFLAGS))))
 ifeq ($(SANITIZE),)
-hardening := -fstack-protector-strong -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+hardening := -fstack-protector-strong -fstack-clash-protection \
+  $(if $(optimizes),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(FORTIFY)) -D_GLIBCXX_ASSERTIONS
 else
 hardening := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer -O1
 endif
-all_CXXFLAGS = -std=c++20 $(warnings) -fPIE -fvisibility=hidden -Iinclude -Isrc -I. $(EVENT_CFLAGS) $(JANSSON_CFLAGS) \
-  $(OPENSSL_CFLAGS) $(CRYPT_CFLAGS) $(WSLAY_CFLAGS) $(CPPFLAGS) $(CXXFLAGS) $(hardening)
-all_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
+all_CXXFLAGS = -std=c++20 $(warnings) $(WERROR) -fPIE -fvisibility=hidden -Iinclude -Isrc -I$(BUILD)/include -I. \
+  $(EVENT_CFLAGS) $(JANSSON_CFLAGS) $(OPENSSL_CFLAGS) $(CRYPT_CFLAGS) $(WSLAY_CFLAGS) $(CMOCKA_CFLAGS) \
+  $(CPPFLAGS) $(CXXFLAGS) $(hardening)
+all_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
+
+# $(BUILD)/flags and $(BUILD)/folders hold what was used last. They are written only when that differs, and what
+# depends on them is then made again: `make CXXFLAGS=-O3` and `make prefix=/usr` just work.
+quote = '$(subst ','\'',$(1))'
+.PHONY: FORCE
+$(BUILD)/flags: now = $(CXX) $(all_CXXFLAGS) $(all_LDFLAGS)
+$(BUILD)/folders: now = $(foreach f,$(folders),$(f)=$($(f)))
+$(BUILD)/flags $(BUILD)/folders: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' $(call quote,$(now)) | cmp -s - $@ || printf '%s\n' $(call quote,$(now)) >$@
+
+# ---- files filled in by make: X.in becomes $(BUILD)/X, with every @NAME@ of these replaced
+
+folders := prefix exec_prefix bindir sbindir sysconfdir localstatedir datarootdir datadir mandir docdir VERSION
+$(BUILD)/%: %.in $(BUILD)/folders
+	$(call say,FILL,$@)
+	@mkdir -p $(@D)
+	$(Q)sed $(foreach f,$(folders),-e 's|@$(f)@|$($(f))|g') $< >$@
+
+# Folders that programs know: #include "folders.h"
+$(BUILD)/include/folders.h: $(BUILD)/folders
+	@mkdir -p $(@D)
+	@printf '#define %s "%s"\n' SYSCONFDIR '$(sysconfdir)' LOCALSTATEDIR '$(localstatedir)' DATADIR '$(datadir)' >$@
 
 # ---- libraries
 
-layers := base proto net ipc master worker daemon
-objects = $(patsubst %,$(BUILD)/obj/src/$(1)/%.o,$($(1)_SRC))
+layers := base proto net ipc master worker
+objects = $(patsubst %,$(BUILD)/obj/src/%.o,$(1))
 define library
-$(BUILD)/lib$(1).a: $(call objects,$(1))
+$(BUILD)/lib$(1).a: $(call objects,$(addprefix $(1)/,$($(1)_SRC)))
 	$$(call say,AR,$$@)
 	$$(Q)rm -f $$@ && $$(AR) crs $$@ $$(filter %.o,$$^)
 endef
-$(foreach l,$(filter-out daemon,$(layers)),$(eval $(call library,$(l))))
+$(foreach l,$(layers),$(eval $(call library,$(l))))
 
 # What a program of a layer is linked with: that layer and all below it, then the system's libraries.
-libs_base := base
-libs_proto := proto $(libs_base)
-libs_net := net $(libs_proto)
-libs_ipc := ipc $(libs_net)
-libs_master := master $(libs_ipc)
-libs_worker := worker $(libs_ipc)
-archives = $(patsubst %,$(BUILD)/lib%.a,$(libs_$(1)))
+below_base := base
+below_proto := proto $(below_base)
+below_net := net $(below_proto)
+below_ipc := ipc $(below_net)
+below_master := master $(below_ipc)
+below_worker := worker $(below_ipc)
+archives = $(patsubst %,$(BUILD)/lib%.a,$(if $(word 2,$(1)),$(filter-out $(below_ipc),$(1)) $(below_ipc),$(below_$(1))))
 syslibs_base = $(OPENSSL_LIBS) $(CRYPT_LIBS)
 syslibs_proto = $(JANSSON_LIBS) $(WSLAY_LIBS) $(syslibs_base)
 syslibs_net = $(EVENT_LIBS) $(syslibs_proto)
 syslibs_ipc = $(syslibs_net)
 syslibs_master = $(syslibs_net)
 syslibs_worker = $(syslibs_net)
+syslibs = $(syslibs_$(firstword $(1)))
 
-$(BUILD)/obj/%.o: %.cc config.h config.mk
+# .d files name the headers of the next builds; the first build needs the generated ones in place.
+$(BUILD)/obj/%.o: %.cc $(BUILD)/flags config.h | $(BUILD)/include/folders.h
 	$(call say,CXX,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(all_CXXFLAGS) -MMD -MP -c -o $@ $<
 
 config.h: ;
 
-# ---- unit tests: only what lies below is linked, so the linker proves the arrows
-
-define unit_test
-$(BUILD)/tests/test_$(2): $(BUILD)/obj/tests/test_$(2).o $(call archives,$(1))
+# How everything is linked: $(call link,OUTPUT,OBJECTS,LAYERS,MORE LIBRARIES)
+define link
+$(1): $(2) $(call archives,$(3))
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CXX) $$(all_CXXFLAGS) $$(all_LDFLAGS) -o $$@ $$^ $(syslibs_$(1)) $$(CMOCKA_LIBS) $$(LIBS)
-UNIT_TESTS += $(BUILD)/tests/test_$(2)
+	$$(Q)$$(CXX) $$(all_CXXFLAGS) $$(all_LDFLAGS) -o $$@ $$^ $$(call syslibs,$(3)) $(4) $$(LIBS)
 endef
-UNIT_TESTS :=
-$(foreach l,base proto net ipc master worker,$(foreach t,$(unit_$(l)),$(eval $(call unit_test,$(l),$(t)))))
+
+$(foreach p,$(PROGRAMS),$(eval $(call link,$(BUILD)/$(p),$(call objects,$($(p)_SRC)),$($(p)_TOP))))
+
+# ---- unit tests: only what lies below is linked, so the linker proves the arrows
+
+UNIT_TESTS := $(foreach l,$(layers),$(patsubst %,$(BUILD)/tests/test_%,$(unit_$(l))))
+$(foreach l,$(layers),$(foreach t,$(unit_$(l)),$(eval \
+  $(call link,$(BUILD)/tests/test_$(t),$(BUILD)/obj/tests/test_$(t).o,$(l),$$(CMOCKA_LIBS)))))
+
+# ---- what there is to do
 
 .DEFAULT_GOAL := all
 .PHONY: all check
 all: $(addprefix $(BUILD)/,$(PROGRAMS))
 
-check: all $(UNIT_TESTS)
-	@set -e; for t in $(filter $(if $(CHECK),%$(CHECK)%,%),$(UNIT_TESTS)); do echo "== $$t"; $$t; done
+# NAME=COMMAND for tests/scripts/run-tests.sh. CHECK picks by name before anything is built.
+TESTS := $(foreach t,$(UNIT_TESTS),unit/$(notdir $(t))=$(t)) \
+  $(foreach s,$(SCRIPTS),script/$(s)=tests/scripts/$(s).sh)
+is_chosen = $(or $(if $(CHECK),,all),$(foreach w,$(CHECK),$(findstring $(w),$(firstword $(subst =, ,$(1))))))
+chosen := $(strip $(foreach t,$(TESTS),$(if $(strip $(call is_chosen,$(t))),$(t))))
+$(if $(filter check,$(MAKECMDGOALS)),$(if $(chosen),,$(error no test has one of "$(CHECK)" in its name)))
+
+check: all $(filter $(BUILD)/%,$(foreach t,$(chosen),$(lastword $(subst =, ,$(t)))))
+	$(if $(CMOCKA_LIBS),,$(error cmocka was not found: run ./bootstrap --tests))
+	@BUILD='$(BUILD)' SANITIZE='$(SANITIZE)' MAKE='$(MAKE)' CXX='$(CXX)' \
+	  tests/scripts/run-tests.sh $(BUILD)/check $(chosen)
 
 .PHONY: clean distclean
 clean:

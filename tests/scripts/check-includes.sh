@@ -1,0 +1,90 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Keeps the arrows between the folders, read from the #include lines: who may include whom, which headers of
+# libraries stay inside one folder, and that nobody but base/handles.h calls a C library's free function.
+set -eu
+
+bad=0
+complain() {
+  echo "$*"
+  bad=1
+}
+
+# What each folder may include, besides itself.
+may_include() {
+  case $1 in
+    base) echo ;;
+    proto) echo base ;;
+    net) echo base proto ;;
+    ipc) echo base proto net ;;
+    master | worker) echo base proto net ipc ;;
+    passwd) echo base ;;
+    client) echo base proto net ;;
+    .) echo base proto net ipc master worker ;;  # src/main.cc, src/daemon.cc
+    *) return 1 ;;
+  esac
+}
+
+sources() {
+  find "$@" -name '*.cc' -o -name '*.h' | sort
+}
+
+# FILE:LINE:TARGET of every #include line.
+includes() {
+  grep -nHE '^[[:space:]]*#[[:space:]]*include' "$@" /dev/null |
+    sed -E 's/^([^:]*:[0-9]*):[^"<]*["<]([^">]*)[">].*/\1:\2/'
+}
+
+for file in $(sources src include/vncauthproxy); do
+  folder=${file#src/}
+  folder=${folder#include/vncauthproxy/}
+  case $folder in
+    */*) folder=${folder%%/*} ;;
+    *) folder=. ;;
+  esac
+  if ! allowed=$(may_include "$folder"); then
+    complain "$file: the folder $folder has no place in tests/scripts/check-includes.sh"
+    continue
+  fi
+  for line in $(includes "$file"); do
+    target=${line##*:}
+    case $target in
+      vncauthproxy/*/*) other=${target#vncauthproxy/} other=${other%%/*} ;;
+      base/* | proto/* | net/* | ipc/* | master/* | worker/* | passwd/* | client/*) other=${target%%/*} ;;
+      */../* | ../*) complain "${line%:*}: $target: name it from src/ or include/" && continue ;;
+      tests/*) complain "${line%:*}: $target: the program must not need its tests" && continue ;;
+      *) other= ;;
+    esac
+    case " $folder $allowed " in
+      *" $other "*) ;;
+      *) if [ -n "$other" ]; then complain "${line%:*}: $folder must not include $target"; fi ;;
+    esac
+    case $target in
+      event2/* | event.h | openssl/ssl.h)
+        if [ "$folder" != net ] && [ "$file" != include/vncauthproxy/base/handles.h ]; then
+          complain "${line%:*}: only net/ knows $target"
+        fi
+        ;;
+    esac
+  done
+done
+
+for line in $(includes $(sources src include tests)); do
+  case $line in
+    tests/support/cmocka_cxx.h:*) ;;
+    *:cmocka.h) complain "${line%:*}: cmocka.h comes in through tests/support/cmocka_cxx.h" ;;
+  esac
+done
+
+# The free functions, as the table in handles.h names them.
+handles=include/vncauthproxy/base/handles.h
+functions=$(sed -nE 's/^ *::([A-Za-z_0-9]+)\(p\);$/\1/p' $handles | sort -u)
+[ -n "$functions" ] || complain "$handles: no free function found; has its form changed?"
+pattern="(^|[^A-Za-z_0-9])($(echo $functions | tr ' ' '|'))[[:space:]]*\("
+for file in $(sources src include tests); do
+  if [ "$file" = $handles ]; then continue; fi
+  found=$(sed 's://.*::' "$file" | grep -nE "$pattern" || :)
+  if [ -n "$found" ]; then complain "$file: use Handle<T> (base/handles.h) instead of: $found"; fi
+done
+
+exit $bad
