@@ -32,8 +32,11 @@ say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 # ---- sources: one static library per folder, linked in the order of the arrows (main -> ... -> base)
 
 base_SRC := \
+  crypt_hash \
   fd \
-  secret
+  secret \
+  users \
+  users_edit
 
 proto_SRC := \
   control \
@@ -64,6 +67,11 @@ unit_net :=
 unit_ipc :=
 unit_master :=
 unit_worker :=
+
+# What the end-to-end tests stand on (tests/support): no CMocka in there.
+support_SRC :=
+# End-to-end tests: e2e/test_NAME runs the built programs, in the folder that VNCAUTHPROXY_BUILD names.
+E2E :=
 
 # Scripts of tests/scripts that `make check` runs.
 SCRIPTS := \
@@ -161,6 +169,17 @@ UNIT_TESTS := $(foreach l,$(layers),$(patsubst %,$(BUILD)/tests/test_%,$(unit_$(
 $(foreach l,$(layers),$(foreach t,$(unit_$(l)),$(eval \
   $(call link,$(BUILD)/tests/test_$(t),$(BUILD)/obj/tests/test_$(t).o,$(l),$$(CMOCKA_LIBS)))))
 
+# ---- end-to-end tests
+
+$(BUILD)/tests/libsupport.a: $(patsubst %,$(BUILD)/obj/tests/support/%.o,$(support_SRC))
+	$(call say,AR,$@)
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && $(AR) crs $@ $^
+
+E2E_TESTS := $(patsubst %,$(BUILD)/tests/e2e/test_%,$(E2E))
+$(foreach t,$(E2E),$(eval $(call link,$(BUILD)/tests/e2e/test_$(t),\
+  $(BUILD)/obj/tests/e2e/test_$(t).o $(BUILD)/tests/libsupport.a,proto,$$(CMOCKA_LIBS))))
+
 # ---- what there is to do
 
 .DEFAULT_GOAL := all
@@ -169,6 +188,7 @@ all: $(addprefix $(BUILD)/,$(PROGRAMS))
 
 # NAME=COMMAND for tests/scripts/run-tests.sh. CHECK picks by name before anything is built.
 TESTS := $(foreach t,$(UNIT_TESTS),unit/$(notdir $(t))=$(t)) \
+  $(foreach t,$(E2E_TESTS),e2e/$(notdir $(t))=$(t)) \
   $(foreach s,$(SCRIPTS),script/$(s)=tests/scripts/$(s).sh)
 is_chosen = $(or $(if $(CHECK),,all),$(foreach w,$(CHECK),$(findstring $(w),$(firstword $(subst =, ,$(1))))))
 chosen := $(strip $(foreach t,$(TESTS),$(if $(strip $(call is_chosen,$(t))),$(t))))
@@ -176,7 +196,7 @@ $(if $(filter check,$(MAKECMDGOALS)),$(if $(chosen),,$(error no test has one of 
 
 check: all $(filter $(BUILD)/%,$(foreach t,$(chosen),$(lastword $(subst =, ,$(t)))))
 	$(if $(CMOCKA_LIBS),,$(error cmocka was not found: run ./bootstrap --tests))
-	@BUILD='$(BUILD)' SANITIZE='$(SANITIZE)' MAKE='$(MAKE)' CXX='$(CXX)' \
+	@BUILD='$(BUILD)' VNCAUTHPROXY_BUILD='$(abspath $(BUILD))' SANITIZE='$(SANITIZE)' MAKE='$(MAKE)' CXX='$(CXX)' \
 	  tests/scripts/run-tests.sh $(BUILD)/check $(chosen)
 
 .PHONY: clean distclean

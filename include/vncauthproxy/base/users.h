@@ -3,6 +3,8 @@
 // vncauthproxy-passwd.
 #pragma once
 
+#include <unistd.h>
+
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -13,44 +15,61 @@
 
 namespace vncauthproxy::base {
 
+inline constexpr size_t kMaxUsersFileBytes = 1024 * 1024;
+inline constexpr size_t kMaxPasswordBytes = 511;  // libxcrypt takes no more
+
 // The users in force. A loaded table is replaced as a whole. Its text lives in SecretPages: a forked child
-// sees none.
+// sees none (its verify() finds nobody).
 class Users {
  public:
-  Users() = default;
+  // An empty table; still does the usual work for every login.
+  Users();
   // Reads the whole file. Bad lines are skipped with a warning in the log that names file and line. A missing
-  // file is an empty table and a warning; a file that must not be trusted (not regular, owned by somebody
-  // other than root or this user, writable by group or others), is too large or cannot be read is an Error.
-  static Result<Users> load(const std::string& path);
+  // file is an empty table and a warning. Errors: invalid (not a regular file), denied (owned by somebody
+  // other than root or `owner`, writable by group or others), too_large (kMaxUsersFileBytes), system. A start
+  // as root passes the uid that the daemon is about to become.
+  static Result<Users> load(const std::string& path, uid_t owner = ::geteuid());
 
-  // One crypt(3), under 50 ms, whatever the outcome; the same work for an unknown user.
+  // One crypt(3), at most about 50 ms, whatever the outcome; the same work for an unknown user, for a
+  // password with a NUL byte and for one that is too long.
   bool verify(std::string_view user, const Secret& password) const;
   size_t size() const { return entries_.size(); }
 
  private:
   struct Entry {
-    size_t user_at, user_size, hash_at, hash_size;  // offsets into the text
+    size_t user_at, user_size, hash_at, hash_size;  // offsets into the text; a NUL follows the hash
   };
+  std::string_view text(size_t at, size_t size) const { return {text_.room().data() + at, size}; }
+  const Entry* find(std::string_view user) const;
+
+  friend class UsersLoader;
+
   SecretPages text_;
   std::vector<Entry> entries_;
-  std::string
-      dummy_setting_;  // what an unknown user's password is hashed with: the commonest kind of this file
+  // What an unknown user's password is checked against: random, of this file's commonest kind and cost.
+  std::string dummy_hash_;
 };
 
-// True for a hash of a known kind whose cost parameters keep one crypt(3) under 50 ms; else why not.
+// True for a hash of a known kind whose cost parameters keep one crypt(3) under 50 ms; else why not, without
+// a piece of the hash. Errors: unsupported (no hash, or of an unknown kind), invalid (malformed), too_large
+// (costs too much).
 Result<void> check_hash(std::string_view hash);
 // A user name as the tools accept it: ^[a-z_][a-z0-9_]{0,30}$.
 bool valid_user_name(std::string_view user);
-// SHA-512 crypt with 16 random salt characters.
+// SHA-512 crypt with 16 random salt characters. Errors: too_large (kMaxPasswordBytes), invalid (a NUL byte).
 Result<std::string> hash_password(const Secret& password);
 
 enum class UsersChange { added, updated, removed };
-// The file's new text, made and put in place atomically: other lines, their order, owner and mode are kept.
-// `hash` empty removes the user. With `dry_run` nothing is written and the new text is returned in `text`.
 struct UsersEdit {
   UsersChange change;
-  std::string text;
+  Secret text;  // the file's new text
 };
+// The file's new text, made and put in place atomically: other lines, their order, owner, group and mode are
+// kept; further lines of the same user go. `hash` empty removes the user. With `dry_run` nothing is written.
+// A new file is root:vncauthproxy 0640 when root makes it and that group exists, else 0600.
+// Errors: invalid (user name, hash, no regular file), refused (nobody of that name to remove), in_use
+// (another edit did not end within 30 s), too_large, denied (owner cannot be kept), system. After an error
+// the file is as it was. A caller ignores SIGXFSZ, so that a file size limit is an error and no death.
 Result<UsersEdit> edit_users_file(const std::string& path, std::string_view user, std::string_view hash,
                                   bool dry_run);
 
