@@ -32,8 +32,10 @@ say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 # ---- sources: one static library per folder, linked in the order of the arrows (main -> ... -> base)
 
 base_SRC := \
+  address \
   crypt_hash \
   fd \
+  log \
   secret \
   users \
   users_edit
@@ -58,7 +60,9 @@ PROGRAMS :=
 
 # Unit tests: test_NAME is built from tests/test_NAME.cc and the libraries named here, nothing above them.
 unit_base := \
+  address \
   fd \
+  log \
   secret
 unit_proto := \
   rfb \

@@ -24,6 +24,7 @@ struct Endpoint {
   bool is_loopback() const;       // 127.0.0.0/8, ::1, and the former mapped into IPv6
   std::string host() const;       // "192.0.2.7", "2001:db8::1"; a mapped IPv4 address prints as IPv4
   std::string to_string() const;  // "192.0.2.7:5900", "[2001:db8::1]:5900"
+  // An end of a UNIX socket prints as "local", an empty endpoint as "unknown"; both have port 0.
 };
 
 // The same host, ports aside; an IPv4 address equals its form mapped into IPv6.
@@ -33,9 +34,10 @@ enum class ResolveFor { connect, listen };
 // Every stream endpoint of a host name, an IPv4 or an IPv6 address, in the system's order of preference. For
 // `listen` the hosts "*" and "" mean every address of the machine, both families. `service` is a port number
 // or a service name. Blocks while the name service works. Errors: unreachable (with the resolver's own
-// words), invalid (bad service).
+// words), invalid (no host, bad service; port 0 is good for `listen` alone).
 Result<std::vector<Endpoint>> resolve(const std::string& host, const std::string& service,
                                       ResolveFor purpose);
+// Errors: closed (the peer is gone already), system.
 Result<Endpoint> peer_of(int fd);
 Result<Endpoint> local_of(int fd);
 

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The log of a process: syslog, a file, stderr, or (in a worker) a function that hands the line to the
-// master. One event is one line. Text that came from a peer goes through escape() first; no secret is ever
-// passed here.
+// master. One event is one line. Writing never waits and never fails the caller: a line that has no room is
+// lost. Text that came from a peer goes through escape() first; no secret is ever passed here.
 #pragma once
 
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "vncauthproxy/base/result.h"
 
@@ -20,15 +25,28 @@ enum class LogLevel : uint8_t {
   debug     // its steps
 };
 
-// Where lines go: "" is syslog (facility daemon), "-" is stderr, anything else a file, opened for appending.
-// Lines of a file or of stderr begin with the local time, the program and pid, and the level, as the old
-// daemon's did: `2016-07-28 17:28:46 vncauthproxy[1234]  INFO: text`. The file is made with mode 0640.
-Result<void> open_log(const std::string& target, LogLevel threshold);
+// Where lines go: "" is syslog (facility daemon, at the socket `syslog_path`), "-" is stderr, anything else a
+// file, opened for appending; a symbolic link is not followed. Lines of a file or of stderr begin with the
+// local time, the program and pid, and the level, as the old daemon's did:
+// `2016-07-28 17:28:46 vncauthproxy[1234]  INFO: text`. The file is made with mode 0640.
+// Until this is called, lines of level info and above go to stderr. A missing syslog is no error: it is tried
+// again with each line.
+Result<void> open_log(const std::string& target, LogLevel threshold,
+                      const std::string& syslog_path = "/dev/log");
 // Opens the same file again (after logrotate moved it). On failure the old one stays in use.
 Result<void> reopen_log();
-// From here on lines at or above the threshold go to `sink` alone; an empty sink means syslog.
+// Gives the log file, when it is one, to the user the process is about to become, who reopens it later.
+Result<void> give_log_to(uid_t uid, gid_t gid);
+// From here on lines at or above the threshold go to `sink` alone; an empty sink means syslog. The connection
+// to syslog is opened by the empty sink and then kept, so a process that will be confined sets that one
+// first.
 void set_log_sink(std::function<void(LogLevel, std::string_view)> sink);
+// The descriptor lines go through, for a process that closes all it does not know; -1: none of its own.
+int log_descriptor();
+
 bool log_enabled(LogLevel level);
+// Control characters in `text` are written as blanks and what is over 3 KiB is cut: whatever a caller forgot
+// to escape, it stays one line.
 void log_line(LogLevel level, std::string_view text);
 
 [[gnu::format(printf, 1, 2)]] void log_error(const char* format, ...);
@@ -38,8 +56,32 @@ void log_line(LogLevel level, std::string_view text);
 
 // Foreign text made safe for one line of a log, a terminal or a JSON string: printable ASCII stays, valid
 // printable UTF-8 stays, backslash and double quote get a backslash, everything else (controls, DEL, C1,
-// bidirectional marks, invalid UTF-8) becomes \n, \t, \xHH; cut to max_bytes, with "..." where something was
-// cut.
+// bidirectional marks and other invisible characters, invalid UTF-8) becomes \n, \t, \xHH. The result is at
+// most max_bytes long and ends in "..." where something was cut; a character or an escape is never cut apart.
 std::string escape(std::string_view foreign, size_t max_bytes = 200);
+
+// Keeps one noisy source (an address) from filling the log: of each period it admits the first few lines.
+class RepeatFilter {
+ public:
+  using Clock = std::chrono::steady_clock;
+  struct Verdict {
+    bool write;
+    unsigned held_back;  // with write: how many lines of this source were not written in its last period
+  };
+
+  RepeatFilter(unsigned lines, Clock::duration period) : lines_(lines), period_(period) {}
+  Verdict admit(std::string_view source, Clock::time_point now);
+
+ private:
+  static constexpr size_t kMaxSources = 4096;
+  struct Source {
+    Clock::time_point since;
+    unsigned seen;
+  };
+
+  unsigned lines_;
+  Clock::duration period_;
+  std::unordered_map<std::string, Source> sources_;
+};
 
 }  // namespace vncauthproxy::base

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vncauthproxy/base/address.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <optional>
+
+#include "vncauthproxy/base/fd.h"
+#include "vncauthproxy/base/handles.h"
+
+namespace vncauthproxy::base {
+namespace {
+
+constexpr size_t kMaxHost = 255;
+
+const sockaddr_in& v4(const Endpoint& e) {
+  return reinterpret_cast<const sockaddr_in&>(e.storage);
+}
+const sockaddr_in6& v6(const Endpoint& e) {
+  return reinterpret_cast<const sockaddr_in6&>(e.storage);
+}
+
+// The IPv4 address an endpoint stands for, itself or mapped into IPv6.
+std::optional<in_addr> as_v4(const Endpoint& e) {
+  if (e.family() == AF_INET) return v4(e).sin_addr;
+  if (e.family() != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&v6(e).sin6_addr)) return std::nullopt;
+  in_addr address;
+  std::memcpy(&address, v6(e).sin6_addr.s6_addr + 12, sizeof address);
+  return address;
+}
+
+// With "%interface" behind a link-local address.
+std::string print_v6(const Endpoint& e) {
+  char text[NI_MAXHOST];
+  const int code = ::getnameinfo(e.get(), e.length, text, sizeof text, nullptr, 0, NI_NUMERICHOST);
+  return code == 0 ? text : "unknown";
+}
+
+bool same_endpoint(const Endpoint& a, const Endpoint& b) {
+  if (a.family() != b.family() || a.port() != b.port()) return false;
+  return same_host(a, b);
+}
+
+bool is_digits(const std::string& text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+bool is_service_character(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' ||
+         c == '.' || c == '+' || c == '/';
+}
+
+// The C library takes "70000", "-1" and " 80" for ports, reduced to 16 bits.
+Result<void> check_service(const std::string& service, ResolveFor purpose) {
+  if (is_digits(service)) {
+    unsigned long port = 0;
+    const auto end = service.data() + service.size();
+    const bool fits = std::from_chars(service.data(), end, port).ec == std::errc() && port <= 65535;
+    if (fits && (port > 0 || purpose == ResolveFor::listen)) return {};
+    return Error{ErrorCode::invalid, "no port has the number " + service};
+  }
+  const bool plausible = !service.empty() && service[0] != '-' && service[0] != '+' &&
+                         std::all_of(service.begin(), service.end(), is_service_character);
+  if (plausible) return {};
+  return Error{ErrorCode::invalid, "'" + service + "' is neither a port number nor the name of a service"};
+}
+
+Result<void> check_host(const std::string& host, bool any) {
+  if (host.size() > kMaxHost) return Error{ErrorCode::invalid, "the host name is too long"};
+  if (host.find('\0') != std::string::npos) return Error{ErrorCode::invalid, "the host name contains a NUL"};
+  if (any) return {};
+  // The C library takes "*" for every address of this machine, whatever one wants to do with it.
+  if (host.empty() || host == "*") return Error{ErrorCode::invalid, "no host is named"};
+  return {};
+}
+
+Error resolver_error(int code, const std::string& host, const std::string& service) {
+  if (code == EAI_SYSTEM) return system_error(("cannot resolve " + host).c_str());
+  if (code == EAI_MEMORY) return {ErrorCode::exhausted, "cannot resolve " + host + ": out of memory"};
+  if (code == EAI_SERVICE)
+    return {ErrorCode::invalid, "'" + service + "' is neither a port number nor the name of a service"};
+  return {ErrorCode::unreachable, "cannot resolve " + host + ": " + ::gai_strerror(code)};
+}
+
+Result<Endpoint> name_of_socket(int fd, int (*ask)(int, sockaddr*, socklen_t*), const char* what) {
+  Endpoint endpoint;
+  endpoint.length = sizeof endpoint.storage;
+  if (ask(fd, reinterpret_cast<sockaddr*>(&endpoint.storage), &endpoint.length) == 0) return endpoint;
+  Error error = system_error(what);
+  if (errno == ENOTCONN) error.code = ErrorCode::closed;
+  return error;
+}
+
+}  // namespace
+
+uint16_t Endpoint::port() const {
+  if (family() == AF_INET) return ntohs(v4(*this).sin_port);
+  if (family() == AF_INET6) return ntohs(v6(*this).sin6_port);
+  return 0;
+}
+
+void Endpoint::set_port(uint16_t port) {
+  if (family() == AF_INET) reinterpret_cast<sockaddr_in&>(storage).sin_port = htons(port);
+  if (family() == AF_INET6) reinterpret_cast<sockaddr_in6&>(storage).sin6_port = htons(port);
+}
+
+bool Endpoint::is_loopback() const {
+  if (const std::optional<in_addr> address = as_v4(*this)) return ntohl(address->s_addr) >> 24 == 127;
+  return family() == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6(*this).sin6_addr);
+}
+
+std::string Endpoint::host() const {
+  if (const std::optional<in_addr> address = as_v4(*this)) {
+    char text[INET_ADDRSTRLEN] = "";
+    ::inet_ntop(AF_INET, &*address, text, sizeof text);
+    return text;
+  }
+  if (family() == AF_INET6) return print_v6(*this);
+  return family() == AF_UNIX ? "local" : "unknown";
+}
+
+std::string Endpoint::to_string() const {
+  if (family() != AF_INET && family() != AF_INET6) return host();
+  const std::string text = host();
+  const bool brackets = text.find(':') != std::string::npos;
+  return (brackets ? "[" + text + "]" : text) + ":" + std::to_string(port());
+}
+
+bool same_host(const Endpoint& a, const Endpoint& b) {
+  const std::optional<in_addr> a4 = as_v4(a), b4 = as_v4(b);
+  if (a4 || b4) return a4 && b4 && a4->s_addr == b4->s_addr;
+  return a.family() == AF_INET6 && b.family() == AF_INET6 &&
+         IN6_ARE_ADDR_EQUAL(&v6(a).sin6_addr, &v6(b).sin6_addr) && v6(a).sin6_scope_id == v6(b).sin6_scope_id;
+}
+
+Result<std::vector<Endpoint>> resolve(const std::string& host, const std::string& service,
+                                      ResolveFor purpose) {
+  const bool listening = purpose == ResolveFor::listen;
+  const bool any = listening && (host.empty() || host == "*");
+  if (Result<void> checked = check_host(host, any); !checked) return checked.error();
+  if (Result<void> checked = check_service(service, purpose); !checked) return checked.error();
+
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_protocol = IPPROTO_TCP;
+  hints.ai_flags = (listening ? AI_PASSIVE : 0) | (is_digits(service) ? AI_NUMERICSERV : 0);
+  addrinfo* found = nullptr;
+  const int code = ::getaddrinfo(any ? nullptr : host.c_str(), service.c_str(), &hints, &found);
+  if (code != 0) return resolver_error(code, host, service);
+  const Handle<addrinfo> owner(found);
+
+  std::vector<Endpoint> endpoints;
+  for (const addrinfo* info = found; info != nullptr; info = info->ai_next) {
+    if (info->ai_family != AF_INET && info->ai_family != AF_INET6) continue;
+    Endpoint endpoint;
+    std::memcpy(&endpoint.storage, info->ai_addr, info->ai_addrlen);
+    endpoint.length = info->ai_addrlen;
+    // /etc/hosts often names an address twice; binding it twice would fail.
+    const bool seen = std::any_of(endpoints.begin(), endpoints.end(),
+                                  [&](const Endpoint& other) { return same_endpoint(endpoint, other); });
+    if (!seen) endpoints.push_back(endpoint);
+  }
+  if (endpoints.empty()) return Error{ErrorCode::unreachable, "cannot resolve " + host + ": no address"};
+  return endpoints;
+}
+
+Result<Endpoint> peer_of(int fd) {
+  return name_of_socket(fd, ::getpeername, "getpeername");
+}
+Result<Endpoint> local_of(int fd) {
+  return name_of_socket(fd, ::getsockname, "getsockname");
+}
+
+}  // namespace vncauthproxy::base

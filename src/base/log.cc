@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vncauthproxy/base/log.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <iterator>
+#include <utility>
+
+#include "vncauthproxy/base/fd.h"
+
+namespace vncauthproxy::base {
+namespace {
+
+constexpr char kProgram[] = "vncauthproxy";
+constexpr size_t kMaxText = 3072;
+// A line must fit into a pipe that poll() calls writable: only then does a write to stderr never wait.
+constexpr size_t kMaxLine = 4096;
+
+enum class Kind { syslog, file, standard_error };
+
+struct Log {
+  Kind kind = Kind::standard_error;
+  LogLevel threshold = LogLevel::info;
+  std::string path;  // of the file
+  std::string syslog_path = "/dev/log";
+  Fd file, syslog;
+  std::function<void(LogLevel, std::string_view)> sink;
+};
+
+// Never destroyed: a line may be written while the program ends.
+Log& the_log() {
+  static Log& log = *new Log;
+  return log;
+}
+
+const char* name_of(LogLevel level) {
+  constexpr const char* kNames[] = {"ERROR", "WARNING", "INFO", "DEBUG"};
+  return kNames[static_cast<size_t>(level)];
+}
+
+int priority_of(LogLevel level) {
+  constexpr int kPriorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+  return LOG_DAEMON | kPriorities[static_cast<size_t>(level)];
+}
+
+// ---- opening
+
+Result<Fd> open_file(const std::string& path) {
+  // O_NONBLOCK: neither opening a FIFO nor writing to it may wait.
+  Fd file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+                 0640));
+  if (file) return file;
+  if (errno == ELOOP)
+    return Error{ErrorCode::denied, path + " is a symbolic link; name the log file itself (or - for stderr)"};
+  return system_error(("cannot open the log " + path).c_str());
+}
+
+// The C library's syslog() waits when the system logger is stuck, and reconnects when it likes; this does
+// not.
+Fd connect_syslog(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return Fd();
+  std::memcpy(address.sun_path, path.data(), path.size());
+  Fd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (fd && ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fd.reset();
+  return fd;
+}
+
+// ---- writing
+
+std::tm local_time() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  ::localtime_r(&now, &local);
+  return local;
+}
+
+// A system logger that was started again has a new socket: one more try.
+void write_syslog(Log& log, LogLevel level, std::string_view text) {
+  char when[32] = "";
+  const std::tm now = local_time();
+  std::strftime(when, sizeof when, "%b %e %H:%M:%S", &now);
+  char line[kMaxLine];
+  const int size = std::snprintf(line, sizeof line, "<%d>%s %s[%d]: %.*s", priority_of(level), when, kProgram,
+                                 static_cast<int>(::getpid()), static_cast<int>(text.size()), text.data());
+  if (size <= 0) return;
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (!log.syslog) log.syslog = connect_syslog(log.syslog_path);
+    if (!log.syslog) return;
+    if (::send(log.syslog.get(), line, static_cast<size_t>(size), MSG_NOSIGNAL) >= 0) return;
+    if (errno == EAGAIN || errno == ENOBUFS || errno == EINTR) return;  // it is there and has no room
+    log.syslog.reset();
+  }
+}
+
+void write_stream(int fd, LogLevel level, std::string_view text) {
+  char when[32] = "";
+  const std::tm now = local_time();
+  std::strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &now);
+  char line[kMaxLine];
+  const int size =
+      std::snprintf(line, sizeof line, "%s %s[%d]  %s: %.*s\n", when, kProgram, static_cast<int>(::getpid()),
+                    name_of(level), static_cast<int>(text.size()), text.data());
+  if (size <= 0) return;
+  pollfd ready{fd, POLLOUT, 0};
+  if (::poll(&ready, 1, 0) <= 0) return;
+  // A full disk, a closed terminal: there is nobody left to tell.
+  if (::write(fd, line, static_cast<size_t>(size)) < 0) return;
+}
+
+// Into `room`, as one line. Returns the part used.
+std::string_view one_line(std::string_view text, std::array<char, kMaxText>& room) {
+  const bool cut = text.size() > room.size();
+  size_t size = std::min(text.size(), room.size());
+  std::transform(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(size), room.begin(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || byte == 0x7f ? ' ' : c;
+  });
+  if (cut) {
+    size -= 3;
+    while (size > 0 && (static_cast<unsigned char>(room[size]) & 0xc0) == 0x80) --size;
+    std::memcpy(room.data() + size, "...", 3);
+    size += 3;
+  }
+  return {room.data(), size};
+}
+
+[[gnu::format(printf, 2, 0)]] void log_formatted(LogLevel level, const char* format, std::va_list arguments) {
+  if (!log_enabled(level)) return;
+  std::array<char, kMaxText + 2> text;  // one byte over the limit, so that log_line() sees what does not fit
+  const int size = std::vsnprintf(text.data(), text.size(), format, arguments);
+  if (size >= 0) log_line(level, {text.data(), std::min(static_cast<size_t>(size), text.size() - 1)});
+}
+
+// ---- escaping
+
+struct Range {
+  uint32_t first, last;
+};
+// Valid characters that show nothing, or change how others are shown.
+constexpr Range kInvisible[] = {
+    {0x0000, 0x001f},   {0x007f, 0x009f},   {0x00ad, 0x00ad},   {0x034f, 0x034f},    {0x061c, 0x061c},
+    {0x115f, 0x1160},   {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x200b, 0x200f},    {0x2028, 0x202e},
+    {0x2060, 0x206f},   {0x3164, 0x3164},   {0xe000, 0xf8ff},   {0xfdd0, 0xfdef},    {0xfe00, 0xfe0f},
+    {0xfeff, 0xfeff},   {0xffa0, 0xffa0},   {0xfff0, 0xfffb},   {0xfffe, 0xffff},    {0x13430, 0x1345f},
+    {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff}, {0xf0000, 0x10ffff},
+};
+
+bool is_visible(uint32_t character) {
+  return std::none_of(std::begin(kInvisible), std::end(kInvisible),
+                      [=](Range range) { return range.first <= character && character <= range.last; });
+}
+
+// The bytes of the visible character that `text` begins with; 0 when it begins with anything else.
+size_t visible_character(std::string_view text) {
+  const auto at = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned lead = at(0);
+  if (lead < 0x80) return is_visible(lead) ? 1 : 0;
+  const size_t size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4 || text.size() < size) return 0;
+  uint32_t character = lead & (0x7fu >> size);
+  for (size_t i = 1; i < size; ++i) {
+    if ((at(i) & 0xc0) != 0x80) return 0;
+    character = character << 6 | (at(i) & 0x3fu);
+  }
+  constexpr uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
+  const bool surrogate = character >= 0xd800 && character <= 0xdfff;
+  const bool valid = character >= kSmallest[size] && character <= 0x10ffff && !surrogate;
+  return valid && is_visible(character) ? size : 0;
+}
+
+// What one character or one unfit byte at the start of `text` is printed as; `used`: how much of it was
+// taken.
+std::string_view printed(std::string_view text, std::array<char, 8>& room, size_t& used) {
+  used = 1;
+  switch (text[0]) {
+    case '\n':
+      return "\\n";
+    case '\t':
+      return "\\t";
+    case '\\':
+      return "\\\\";
+    case '"':
+      return "\\\"";
+    default:
+      break;
+  }
+  if (const size_t size = visible_character(text)) {
+    used = size;
+    return text.substr(0, size);
+  }
+  const int size = std::snprintf(room.data(), room.size(), "\\x%02x", static_cast<unsigned char>(text[0]));
+  return {room.data(), static_cast<size_t>(size)};
+}
+
+}  // namespace
+
+Result<void> open_log(const std::string& target, LogLevel threshold, const std::string& syslog_path) {
+  Log& log = the_log();
+  Fd file;
+  if (!target.empty() && target != "-") {
+    Result<Fd> opened = open_file(target);
+    if (!opened) return opened.error();
+    file = *std::move(opened);
+  }
+  log.kind = target.empty() ? Kind::syslog : target == "-" ? Kind::standard_error : Kind::file;
+  log.path = target;
+  log.file = std::move(file);
+  log.threshold = threshold;
+  log.syslog_path = syslog_path;
+  log.syslog = log.kind == Kind::syslog ? connect_syslog(syslog_path) : Fd();
+  log.sink = nullptr;
+  return {};
+}
+
+Result<void> reopen_log() {
+  Log& log = the_log();
+  if (log.kind == Kind::syslog) log.syslog = connect_syslog(log.syslog_path);
+  if (log.kind != Kind::file) return {};
+  Result<Fd> opened = open_file(log.path);
+  if (!opened) return opened.error();
+  log.file = *std::move(opened);
+  return {};
+}
+
+Result<void> give_log_to(uid_t uid, gid_t gid) {
+  const Log& log = the_log();
+  if (log.kind != Kind::file) return {};
+  struct stat status;
+  if (::fstat(log.file.get(), &status) != 0) return system_error("fstat of the log");
+  // A device stays whose it is; a second name of the file may be a trap set for root.
+  if (!S_ISREG(status.st_mode) || status.st_nlink != 1) return {};
+  if (::fchown(log.file.get(), uid, gid) != 0) return system_error(("cannot give away " + log.path).c_str());
+  return {};
+}
+
+void set_log_sink(std::function<void(LogLevel, std::string_view)> sink) {
+  Log& log = the_log();
+  log.sink = std::move(sink);
+  if (log.sink) return;
+  log.kind = Kind::syslog;
+  log.file.reset();
+  if (!log.syslog) log.syslog = connect_syslog(log.syslog_path);
+}
+
+int log_descriptor() {
+  const Log& log = the_log();
+  return log.kind == Kind::syslog ? log.syslog.get() : log.kind == Kind::file ? log.file.get() : -1;
+}
+
+bool log_enabled(LogLevel level) {
+  return level <= the_log().threshold;
+}
+
+void log_line(LogLevel level, std::string_view text) {
+  if (!log_enabled(level)) return;
+  const int saved_errno = errno;
+  Log& log = the_log();
+  std::array<char, kMaxText> room;
+  const std::string_view line = one_line(text, room);
+  if (log.sink)
+    log.sink(level, line);
+  else if (log.kind == Kind::syslog)
+    write_syslog(log, level, line);
+  else
+    write_stream(log.kind == Kind::file ? log.file.get() : STDERR_FILENO, level, line);
+  errno = saved_errno;
+}
+
+void log_error(const char* format, ...) {
+  std::va_list arguments;
+  va_start(arguments, format);
+  log_formatted(LogLevel::error, format, arguments);
+  va_end(arguments);
+}
+void log_warning(const char* format, ...) {
+  std::va_list arguments;
+  va_start(arguments, format);
+  log_formatted(LogLevel::warning, format, arguments);
+  va_end(arguments);
+}
+void log_info(const char* format, ...) {
+  std::va_list arguments;
+  va_start(arguments, format);
+  log_formatted(LogLevel::info, format, arguments);
+  va_end(arguments);
+}
+void log_debug(const char* format, ...) {
+  std::va_list arguments;
+  va_start(arguments, format);
+  log_formatted(LogLevel::debug, format, arguments);
+  va_end(arguments);
+}
+
+std::string escape(std::string_view foreign, size_t max_bytes) {
+  std::string safe;
+  const size_t dots = std::min<size_t>(3, max_bytes);
+  size_t cut_here = 0;  // the longest whole prefix that leaves room for the dots
+  while (!foreign.empty()) {
+    std::array<char, 8> room;
+    size_t used = 0;
+    const std::string_view next = printed(foreign, room, used);
+    if (next.size() > max_bytes - safe.size()) return safe.substr(0, cut_here).append(dots, '.');
+    safe += next;
+    if (safe.size() <= max_bytes - dots) cut_here = safe.size();
+    foreign.remove_prefix(used);
+  }
+  return safe;
+}
+
+RepeatFilter::Verdict RepeatFilter::admit(std::string_view source, Clock::time_point now) {
+  if (sources_.size() >= kMaxSources) {
+    std::erase_if(sources_, [&](const auto& entry) { return now - entry.second.since >= period_; });
+    if (sources_.size() >= kMaxSources) sources_.clear();  // bounded memory comes before a quiet log
+  }
+  const auto [entry, is_new] = sources_.try_emplace(std::string(source), Source{now, 0});
+  Source& state = entry->second;
+  unsigned held_back = 0;
+  if (!is_new && now - state.since >= period_) {
+    held_back = state.seen > lines_ ? state.seen - lines_ : 0;
+    state = {now, 0};
+  }
+  ++state.seen;
+  return {state.seen <= lines_, held_back};
+}
+
+}  // namespace vncauthproxy::base
