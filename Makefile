@@ -75,7 +75,23 @@ unit_worker :=
 # What the end-to-end tests stand on (tests/support): no CMocka in there.
 support_SRC :=
 # End-to-end tests: e2e/test_NAME runs the built programs, in the folder that VNCAUTHPROXY_BUILD names.
-E2E :=
+E2E := \
+  support
+
+# What the end-to-end tests stand on (tests/support), and its programs, which `make demo` uses too: no CMocka here.
+support_SRC := \
+  daemon \
+  fake_backend \
+  fake_viewer \
+  png \
+  program \
+  socket
+SUPPORT_PROGRAMS := \
+  painter \
+  vncshot
+# End-to-end tests: e2e/test_NAME runs the built programs, which it finds through VNCAUTHPROXY_BUILD.
+E2E := \
+  support
 
 # Scripts of tests/scripts that `make check` runs.
 SCRIPTS := \
@@ -184,6 +200,20 @@ E2E_TESTS := $(patsubst %,$(BUILD)/tests/e2e/test_%,$(E2E))
 $(foreach t,$(E2E),$(eval $(call link,$(BUILD)/tests/e2e/test_$(t),\
   $(BUILD)/obj/tests/e2e/test_$(t).o $(BUILD)/tests/libsupport.a,proto,$$(CMOCKA_LIBS))))
 
+# ---- end-to-end tests: linked with the support library and the project's own proto/, for the cipher
+
+support_objects = $(patsubst %,$(BUILD)/obj/tests/%.o,$(1))
+$(BUILD)/tests/libsupport.a: $(call support_objects,$(addprefix support/,$(support_SRC)))
+	$(call say,AR,$@)
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && $(AR) crs $@ $(filter %.o,$^)
+
+$(foreach p,$(SUPPORT_PROGRAMS),$(eval \
+  $(call link,$(BUILD)/tests/$(p),$(call support_objects,support/$(p)) $(BUILD)/tests/libsupport.a,proto,-pthread)))
+E2E_TESTS := $(patsubst %,$(BUILD)/tests/e2e/test_%,$(E2E))
+$(foreach t,$(E2E),$(eval $(call link,$(BUILD)/tests/e2e/test_$(t),\
+  $(call support_objects,e2e/test_$(t) support/stage) $(BUILD)/tests/libsupport.a,proto,-pthread $$(CMOCKA_LIBS))))
+
 # ---- what there is to do
 
 .DEFAULT_GOAL := all
@@ -192,6 +222,7 @@ all: $(addprefix $(BUILD)/,$(PROGRAMS))
 
 # NAME=COMMAND for tests/scripts/run-tests.sh. CHECK picks by name before anything is built.
 TESTS := $(foreach t,$(UNIT_TESTS),unit/$(notdir $(t))=$(t)) \
+  $(foreach t,$(E2E_TESTS),e2e/$(notdir $(t))=$(t)) \
   $(foreach t,$(E2E_TESTS),e2e/$(notdir $(t))=$(t)) \
   $(foreach s,$(SCRIPTS),script/$(s)=tests/scripts/$(s).sh)
 is_chosen = $(or $(if $(CHECK),,all),$(foreach w,$(CHECK),$(findstring $(w),$(firstword $(subst =, ,$(1))))))

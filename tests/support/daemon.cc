@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tests/support/daemon.h"
+
+#include <crypt.h>
+#include <jansson.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+
+#include "vncauthproxy/base/secret.h"
+
+namespace vncauthproxy::testing {
+namespace {
+
+std::string quoted(const std::string& text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') result += '\\';
+    if (static_cast<unsigned char>(c) < 0x20) {
+      char escaped[8];
+      std::snprintf(escaped, sizeof escaped, "\\u%04x", c);
+      result += escaped;
+    } else {
+      result += c;
+    }
+  }
+  return result + '"';
+}
+
+std::string text_of(const json_t* object, const char* key) {
+  const char* text = json_string_value(json_object_get(object, key));
+  return text ? text : "";
+}
+
+// The port at the end of the line's address: "Listening for control clients at 127.0.0.1:4711".
+uint16_t port_in(const std::string& log) {
+  static constexpr std::string_view kSaid = "Listening for control clients at ";
+  const size_t at = log.find(kSaid);
+  const size_t end = log.find('\n', at);
+  if (at == std::string::npos || end == std::string::npos) return 0;
+  const size_t colon = log.rfind(':', end);
+  return static_cast<uint16_t>(std::strtoul(log.c_str() + colon + 1, nullptr, 10));
+}
+
+}  // namespace
+
+std::string user_line(const std::string& user, const std::string& password) {
+  auto data = std::make_unique<crypt_data>();
+  const char* hash = ::crypt_r(password.c_str(), "$6$rounds=1000$testsalttestsalt$", data.get());
+  if (!hash) throw std::runtime_error("crypt failed");
+  return user + ":" + hash + "\n";
+}
+
+std::string Request::json() const {
+  std::string text = "{\"auth_user\": " + quoted(auth_user) +
+                     ", \"auth_password\": " + quoted(auth_password) +
+                     ", \"source_port\": " + std::to_string(source_port) +
+                     ", \"destination_address\": " + quoted(destination_address) +
+                     ", \"destination_port\": " + std::to_string(destination_port) +
+                     ", \"password\": " + quoted(password) + ", \"type\": " + quoted(type);
+  if (!server_password.empty()) text += ", \"server_password\": " + quoted(server_password);
+  return text + "}";
+}
+
+Reply parse_reply(std::string text) {
+  Reply reply;
+  reply.text = std::move(text);
+  const std::unique_ptr<json_t, void (*)(json_t*)> object(
+      json_loadb(reply.text.data(), reply.text.size(), JSON_REJECT_DUPLICATES, nullptr), json_decref);
+  if (!json_is_object(object.get())) return reply;
+  reply.is_json = true;
+  reply.port = static_cast<uint16_t>(json_integer_value(json_object_get(object.get(), "source_port")));
+  reply.status = text_of(object.get(), "status");
+  reply.address_is_null = json_is_null(json_object_get(object.get(), "proxy_address"));
+  reply.proxy_address = text_of(object.get(), "proxy_address");
+  reply.reason = text_of(object.get(), "reason");
+  reply.code = text_of(object.get(), "code");
+  return reply;
+}
+
+bool Reply::failed(std::string_view expected_code) const {
+  return is_json && text.size() < 1000 && status == "FAILED" && port == 0 && address_is_null &&
+         text.find("\"source_port\": 0") != std::string::npos && !reason.empty() && code == expected_code;
+}
+
+std::vector<std::string> daemon_command(const Folder& folder, uint16_t first_port, const DaemonSetup& setup) {
+  write_file(folder.file("users"), setup.users.empty() ? user_line(kUser, kLoginSecret) : setup.users);
+  write_file(folder.file("config"), "");
+  std::vector<std::string> argv = {built("vncauthproxy"),
+                                   "--config",
+                                   folder.file("config"),
+                                   "--auth-file",
+                                   folder.file("users"),
+                                   "--pid-file",
+                                   folder.file("pid"),
+                                   "--listen-port",
+                                   "0",
+                                   "--min-port",
+                                   std::to_string(first_port),
+                                   "--max-port",
+                                   std::to_string(first_port + setup.ports - 1)};
+  if (::geteuid() == 0) argv.insert(argv.end(), {"--user", setup.user});
+  argv.insert(argv.end(), setup.options.begin(), setup.options.end());
+  return argv;
+}
+
+Daemon::Daemon(DaemonSetup setup) : min_port_(find_free_range(setup.ports)) {
+  if (min_port_ == 0) throw std::runtime_error("no free range of ports");
+  max_port_ = static_cast<uint16_t>(min_port_ + setup.ports - 1);
+  std::vector<std::string> argv = daemon_command(folder_, min_port_, setup);
+  argv.insert(argv.begin() + 1, {"--foreground", "--log", "-"});
+  program_ = std::make_unique<Program>(std::move(argv), ProgramSetup{.descriptors = setup.descriptors});
+  if (program_->wait_err("Listening for control clients at "))
+    // The rest of the line follows in the same write or right behind.
+    wait_until([this] { return (port_ = port_in(log())) != 0; });
+  if (port_ == 0) throw std::runtime_error("the daemon did not start: " + log());
+}
+
+Daemon::~Daemon() {
+  // SIGTERM first: its workers go with it then.
+  if (program_ && program_->running()) {
+    program_->signal(SIGTERM);
+    if (program_->wait(seconds(10)) < 0) std::fprintf(stderr, "the daemon did not end on SIGTERM\n");
+  }
+  if (std::getenv("VNCAUTHPROXY_TEST_LOG")) std::fprintf(stderr, "%s", log().c_str());
+}
+
+Reply Daemon::request(std::string_view bytes, Deadline deadline) const {
+  Socket control = Socket::connect("127.0.0.1", port_, deadline);
+  control.send(bytes, deadline);
+  return parse_reply(control.read_to_end(nullptr, deadline));
+}
+
+Reply Daemon::request(const Request& wanted, Deadline deadline) const {
+  return request(wanted.json(), deadline);
+}
+
+uint16_t Daemon::forwarding_to(uint16_t backend_port) const {
+  const Reply reply = request(Request{.destination_port = backend_port});
+  return reply.ok() ? reply.port : uint16_t{0};
+}
+
+int Daemon::stop() {
+  program_->signal(SIGTERM);
+  return program_->wait();
+}
+
+std::vector<pid_t> children_of(pid_t pid) {
+  std::vector<pid_t> children;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", ignored)) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    const std::string stat = read_file(entry.path() / "stat");
+    const size_t after_name = stat.rfind(')');  // the name may hold anything
+    char state = 0;
+    int parent = 0;
+    if (after_name != std::string::npos &&
+        std::sscanf(stat.c_str() + after_name + 1, " %c %d", &state, &parent) == 2 && parent == pid)
+      children.push_back(static_cast<pid_t>(std::stol(name)));
+  }
+  return children;
+}
+
+std::string status_field(pid_t pid, const std::string& name) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind(name + ":", 0) != 0) continue;
+    const size_t start = line.find_first_not_of(" \t", name.size() + 1);
+    return start == std::string::npos ? "" : line.substr(start);
+  }
+  return "";
+}
+
+std::vector<pid_t> Daemon::children() const {
+  return children_of(pid());
+}
+
+bool Daemon::wait_children(size_t count, Deadline deadline) const {
+  return wait_until([&] { return children().size() == count; }, deadline);
+}
+
+std::optional<size_t> Daemon::open_descriptors() const {
+  std::error_code error;
+  size_t count = 0;
+  for (std::filesystem::directory_iterator it("/proc/" + std::to_string(pid()) + "/fd", error), end;
+       !error && it != end; it.increment(error))
+    ++count;
+  return error ? std::nullopt : std::optional(count);
+}
+
+}  // namespace vncauthproxy::testing
