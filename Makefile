@@ -72,12 +72,6 @@ unit_ipc :=
 unit_master :=
 unit_worker :=
 
-# What the end-to-end tests stand on (tests/support): no CMocka in there.
-support_SRC :=
-# End-to-end tests: e2e/test_NAME runs the built programs, in the folder that VNCAUTHPROXY_BUILD names.
-E2E := \
-  support
-
 # What the end-to-end tests stand on (tests/support), and its programs, which `make demo` uses too: no CMocka here.
 support_SRC := \
   daemon \
@@ -189,17 +183,6 @@ UNIT_TESTS := $(foreach l,$(layers),$(patsubst %,$(BUILD)/tests/test_%,$(unit_$(
 $(foreach l,$(layers),$(foreach t,$(unit_$(l)),$(eval \
   $(call link,$(BUILD)/tests/test_$(t),$(BUILD)/obj/tests/test_$(t).o,$(l),$$(CMOCKA_LIBS)))))
 
-# ---- end-to-end tests
-
-$(BUILD)/tests/libsupport.a: $(patsubst %,$(BUILD)/obj/tests/support/%.o,$(support_SRC))
-	$(call say,AR,$@)
-	@mkdir -p $(@D)
-	$(Q)rm -f $@ && $(AR) crs $@ $^
-
-E2E_TESTS := $(patsubst %,$(BUILD)/tests/e2e/test_%,$(E2E))
-$(foreach t,$(E2E),$(eval $(call link,$(BUILD)/tests/e2e/test_$(t),\
-  $(BUILD)/obj/tests/e2e/test_$(t).o $(BUILD)/tests/libsupport.a,proto,$$(CMOCKA_LIBS))))
-
 # ---- end-to-end tests: linked with the support library and the project's own proto/, for the cipher
 
 support_objects = $(patsubst %,$(BUILD)/obj/tests/%.o,$(1))
@@ -222,7 +205,6 @@ all: $(addprefix $(BUILD)/,$(PROGRAMS))
 
 # NAME=COMMAND for tests/scripts/run-tests.sh. CHECK picks by name before anything is built.
 TESTS := $(foreach t,$(UNIT_TESTS),unit/$(notdir $(t))=$(t)) \
-  $(foreach t,$(E2E_TESTS),e2e/$(notdir $(t))=$(t)) \
   $(foreach t,$(E2E_TESTS),e2e/$(notdir $(t))=$(t)) \
   $(foreach s,$(SCRIPTS),script/$(s)=tests/scripts/$(s).sh)
 is_chosen = $(or $(if $(CHECK),,all),$(foreach w,$(CHECK),$(findstring $(w),$(firstword $(subst =, ,$(1))))))
