@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// One connected socket, plain or TLS (server side), that never blocks. It keeps no bytes of its own but those
+// TLS has encrypted and the socket has not yet taken. Who waits for what is the caller's business
+// (net/loop.h).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "vncauthproxy/base/bytes.h"
+#include "vncauthproxy/base/fd.h"
+#include "vncauthproxy/base/handles.h"
+
+namespace vncauthproxy::net {
+
+enum class IoStatus : uint8_t {
+  ok,     // count bytes were moved, count > 0
+  again,  // nothing can be moved now
+  end,    // the peer has ended its stream
+  error   // the connection is of no more use
+};
+struct Io {
+  IoStatus status;
+  size_t count = 0;
+};
+
+class Gather;
+
+class Stream {
+ public:
+  explicit Stream(base::Fd socket);
+  // The handshake happens inside read(). Throws std::bad_alloc.
+  Stream(base::Fd socket, SSL_CTX& context);
+  Stream(Stream&&) noexcept;
+  Stream& operator=(Stream&&) noexcept;
+  ~Stream();
+
+  int fd() const { return socket_.get(); }
+  bool secure() const { return ssl_ != nullptr; }
+  bool established() const;  // plain: from the start; TLS: after the handshake
+
+  // As much as there is, up to into.size(). When a TLS stream fills `into` more may wait in it unseen by any
+  // Watch: see pending().
+  Io read(std::span<uint8_t> into);
+  bool pending() const;
+  // Plain: what the socket takes, which may be less than all. TLS: all of it is encrypted at once, or
+  // `again`; then owes() tells whether the socket has taken it.
+  Io write(base::Bytes bytes);
+  Io flush();  // ok (count 0): nothing is owed
+  bool owes() const;
+
+  // Ends our direction: close_notify where there is TLS, then FIN. Call it when nothing is owed.
+  void finish();
+  // Forgets the session keys without a byte to the peer; for a forked child that must not hold them.
+  void forget();
+
+ private:
+  base::Fd socket_;
+  std::unique_ptr<Gather> gather_;  // before ssl_: its BIO writes here
+  base::Handle<SSL> ssl_;
+};
+
+// TCP_NODELAY, and keepalive after 60 s idle, every 15 s, 4 times. Accepted sockets inherit both from their
+// listener.
+void tune_socket(int fd);
+
+}  // namespace vncauthproxy::net

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vncauthproxy/net/listener.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "vncauthproxy/base/log.h"
+#include "vncauthproxy/net/stream.h"
+
+namespace vncauthproxy::net {
+namespace {
+
+using base::Endpoint;
+using base::Error;
+using base::ErrorCode;
+using base::Fd;
+using base::Result;
+
+// The kernel cuts it to net.core.somaxconn.
+constexpr int kBacklog = 65535;
+constexpr int kTriesForOnePort = 20;
+constexpr std::chrono::milliseconds kRest{100};
+
+Error listen_error(const Endpoint& endpoint) {
+  const int code = errno;
+  ErrorCode kind = base::system_error("").code;
+  if (code == EADDRINUSE) kind = ErrorCode::in_use;
+  if (code == EACCES) kind = ErrorCode::denied;
+  if (code == EAFNOSUPPORT) kind = ErrorCode::unsupported;
+  return {kind, "cannot listen on " + endpoint.to_string() + ": " + std::strerror(code)};
+}
+
+Result<Fd> listen_on(const Endpoint& endpoint) {
+  Fd fd(::socket(endpoint.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return listen_error(endpoint);
+  const int on = 1;
+  // Sessions that live on this port, or rest in TIME_WAIT, must not keep it; another listener still does.
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  // IPv4 has a socket of its own: a v6 one that took both would leave the v4 address to whoever binds it
+  // first.
+  if (endpoint.family() == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  tune_socket(fd.get());
+  // Two sockets may both bind; only the first to listen holds the port, so listen()'s EADDRINUSE counts too.
+  if (::bind(fd.get(), endpoint.get(), endpoint.length) != 0 || ::listen(fd.get(), kBacklog) != 0)
+    return listen_error(endpoint);
+  return fd;
+}
+
+Result<std::vector<Fd>> listen_once(const std::vector<Endpoint>& endpoints, uint16_t port) {
+  std::vector<Fd> listeners;
+  Error missing_family{ErrorCode::system, "no address to listen on"};
+  for (Endpoint endpoint : endpoints) {
+    endpoint.set_port(port);
+    auto fd = listen_on(endpoint);
+    if (!fd) {
+      if (fd.error().code != ErrorCode::unsupported) return std::move(fd.error());
+      missing_family = std::move(fd.error());
+      continue;
+    }
+    if (port == 0) {
+      const auto local = base::local_of(fd->get());
+      if (!local) return local.error();
+      port = local->port();
+    }
+    listeners.push_back(std::move(*fd));
+  }
+  if (listeners.empty()) return missing_family;
+  return listeners;
+}
+
+}  // namespace
+
+Result<std::vector<Fd>> listen_on_all(const std::vector<Endpoint>& endpoints, uint16_t port) {
+  auto listeners = listen_once(endpoints, port);
+  // A port the kernel chose for the first address may be taken on the second: let it choose again.
+  for (int i = 1;
+       port == 0 && !listeners && listeners.error().code == ErrorCode::in_use && i < kTriesForOnePort; ++i)
+    listeners = listen_once(endpoints, port);
+  return listeners;
+}
+
+Acceptor::Acceptor(Loop& loop, Fd listener, Accepted accepted)
+    : listener_(std::move(listener)),
+      accepted_(std::move(accepted)),
+      readable_(loop, listener_.get(), Watch::For::reading, [this] { accept_one(); }),
+      rest_over_(loop, [this] { readable_.arm(); }) {
+  readable_.arm();
+}
+
+void Acceptor::accept_one() {
+  Endpoint peer;
+  peer.length = sizeof peer.storage;
+  Fd fd(::accept4(listener_.get(), reinterpret_cast<sockaddr*>(&peer.storage), &peer.length,
+                  SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (fd) {
+    complained_ = false;
+    accepted_(std::move(fd), peer);
+    return;
+  }
+  if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
+    return;  // the peer's own trouble
+  if (!std::exchange(complained_, true))
+    base::log_error("cannot accept connections: %s", std::strerror(errno));
+  readable_.arm(false);
+  rest_over_.start(kRest);
+}
+
+}  // namespace vncauthproxy::net

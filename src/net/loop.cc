@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vncauthproxy/net/loop.h"
+
+#include <new>
+#include <utility>
+
+namespace vncauthproxy::net {
+
+Loop::Loop() {
+  // Back-pressure changes interest often: the changelist folds what cancels out before a wait. It forbids
+  // watching two duplicates of one descriptor, which nothing here does.
+  const base::Handle<event_config> config(event_config_new());
+  if (!config) throw std::bad_alloc();
+  event_config_set_flag(config.get(), EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+  base_.reset(event_base_new_with_config(config.get()));
+  if (!base_) throw std::bad_alloc();
+}
+
+void Loop::run() {
+  event_base_dispatch(base_.get());
+}
+void Loop::stop() {
+  event_base_loopbreak(base_.get());
+}
+
+Event::Event(Loop& loop, int fd, short what, Callback callback)
+    : callback_(std::move(callback)), event_(event_new(loop.base(), fd, what, trampoline, this)) {
+  if (!event_) throw std::bad_alloc();
+}
+
+void Event::trampoline(int, short, void* self) noexcept {
+  // A copy, since the callback may destroy this object and the function with it.
+  const Callback callback = static_cast<Event*>(self)->callback_;
+  callback();
+}
+
+Watch::Watch(Loop& loop, int fd, For what, Callback callback)
+    : Event(loop, fd, static_cast<short>(static_cast<short>(what) | EV_PERSIST), std::move(callback)) {}
+
+void Watch::arm(bool on) {
+  if (on == armed_) return;
+  armed_ = on;
+  if (on)
+    event_add(get(), nullptr);
+  else
+    event_del(get());
+}
+
+Timer::Timer(Loop& loop, Callback callback) : Event(loop, -1, EV_TIMEOUT, std::move(callback)) {}
+
+void Timer::start(std::chrono::milliseconds delay) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(delay);
+  timeval time{};
+  time.tv_sec = static_cast<time_t>(seconds.count());
+  time.tv_usec = static_cast<suseconds_t>(std::chrono::microseconds(delay - seconds).count());
+  event_add(get(), &time);
+}
+
+void Timer::stop() {
+  event_del(get());
+}
+
+Signal::Signal(Loop& loop, int signal, Callback callback)
+    : Event(loop, signal, EV_SIGNAL | EV_PERSIST, std::move(callback)) {
+  event_add(get(), nullptr);
+}
+
+}  // namespace vncauthproxy::net

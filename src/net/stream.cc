@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vncauthproxy/net/stream.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <utility>
+#include <vector>
+
+namespace vncauthproxy::net {
+namespace {
+
+Io socket_result(ssize_t count) {
+  if (count > 0) return {IoStatus::ok, static_cast<size_t>(count)};
+  if (count == 0) return {IoStatus::end};
+  return {errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? IoStatus::again : IoStatus::error};
+}
+
+Io receive(int fd, std::span<uint8_t> into) {
+  return socket_result(::recv(fd, into.data(), into.size(), 0));
+}
+Io transmit(int fd, base::Bytes bytes) {
+  return socket_result(::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL));
+}
+
+}  // namespace
+
+// What a TLS engine has encrypted and the socket has not taken: the records of one write leave in one send,
+// which costs a third less than a send for each (measured in the design). Memory is held only while something
+// is owed.
+class Gather {
+ public:
+  explicit Gather(int fd) : fd_(fd) {}
+
+  bool empty() const { return sent_ == bytes_.size(); }
+  void append(base::Bytes bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
+  Io receive_into(std::span<uint8_t> into) { return receive(fd_, into); }
+  Io flush() {
+    while (!empty()) {
+      const Io io = transmit(fd_, base::Bytes(bytes_).subspan(sent_));
+      if (io.status != IoStatus::ok) return io;
+      sent_ += io.count;
+    }
+    bytes_.clear();
+    sent_ = 0;
+    return {IoStatus::ok};
+  }
+
+ private:
+  int fd_;
+  std::vector<uint8_t> bytes_;
+  size_t sent_ = 0;
+};
+
+namespace {
+
+int gather_write(BIO* bio, const char* data, int size) {
+  static_cast<Gather*>(BIO_get_data(bio))->append(base::as_bytes({data, static_cast<size_t>(size)}));
+  return size;
+}
+
+int gather_read(BIO* bio, char* data, int size) {
+  BIO_clear_retry_flags(bio);
+  const Io io = static_cast<Gather*>(BIO_get_data(bio))
+                    ->receive_into({reinterpret_cast<uint8_t*>(data), static_cast<size_t>(size)});
+  if (io.status == IoStatus::ok) return static_cast<int>(io.count);
+  if (io.status == IoStatus::again) BIO_set_retry_read(bio);
+  return io.status == IoStatus::end ? 0 : -1;
+}
+
+long gather_control(BIO*, int command, long, void*) {
+  return command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP ? 1 : 0;
+}
+
+int gather_create(BIO* bio) {
+  BIO_set_init(bio, 1);
+  return 1;
+}
+
+BIO_METHOD* gather_method() {
+  static const base::Handle<BIO_METHOD> method = [] {
+    base::Handle<BIO_METHOD> made(BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "gather"));
+    if (!made) throw std::bad_alloc();
+    BIO_meth_set_write(made.get(), gather_write);
+    BIO_meth_set_read(made.get(), gather_read);
+    BIO_meth_set_ctrl(made.get(), gather_control);
+    BIO_meth_set_create(made.get(), gather_create);
+    return made;
+  }();
+  return method.get();
+}
+
+}  // namespace
+
+Stream::Stream(base::Fd socket) : socket_(std::move(socket)) {}
+
+Stream::Stream(base::Fd socket, SSL_CTX& context)
+    : socket_(std::move(socket)), gather_(std::make_unique<Gather>(socket_.get())), ssl_(SSL_new(&context)) {
+  BIO* bio = BIO_new(gather_method());
+  if (!ssl_ || bio == nullptr) throw std::bad_alloc();
+  BIO_set_data(bio, gather_.get());
+  SSL_set_bio(ssl_.get(), bio, bio);
+  SSL_set_accept_state(ssl_.get());
+}
+
+Stream::Stream(Stream&&) noexcept = default;
+Stream& Stream::operator=(Stream&& other) noexcept {
+  ssl_ = std::move(other.ssl_);  // before the Gather that the old one's BIO points to
+  gather_ = std::move(other.gather_);
+  socket_ = std::move(other.socket_);
+  return *this;
+}
+Stream::~Stream() = default;
+
+bool Stream::established() const {
+  return !ssl_ || SSL_is_init_finished(ssl_.get());
+}
+
+Io Stream::read(std::span<uint8_t> into) {
+  if (!ssl_) return receive(fd(), into);
+  size_t count = 0;
+  IoStatus status = IoStatus::ok;
+  ERR_clear_error();
+  while (count < into.size()) {
+    size_t got = 0;
+    const int done = SSL_read_ex(ssl_.get(), into.data() + count, into.size() - count, &got);
+    count += got;
+    if (done == 1) continue;
+    const int why = SSL_get_error(ssl_.get(), done);
+    status = why == SSL_ERROR_WANT_READ     ? IoStatus::again
+             : why == SSL_ERROR_ZERO_RETURN ? IoStatus::end
+                                            : IoStatus::error;
+    break;
+  }
+  // Handshake records, alerts and key updates are owed even when nothing was read.
+  if (owes() && flush().status == IoStatus::error) return {IoStatus::error};
+  if (count > 0) return {IoStatus::ok, count};
+  return {status};
+}
+
+bool Stream::pending() const {
+  return ssl_ && SSL_has_pending(ssl_.get());
+}
+
+Io Stream::write(base::Bytes bytes) {
+  if (!ssl_) return transmit(fd(), bytes);
+  if (owes()) {
+    const Io io = flush();
+    if (io.status != IoStatus::ok) return io;
+  }
+  size_t written = 0;
+  ERR_clear_error();
+  if (SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &written) != 1) return {IoStatus::error};
+  if (flush().status == IoStatus::error) return {IoStatus::error};
+  return {IoStatus::ok, written};
+}
+
+Io Stream::flush() {
+  return gather_ ? gather_->flush() : Io{IoStatus::ok};
+}
+bool Stream::owes() const {
+  return gather_ && !gather_->empty();
+}
+
+void Stream::finish() {
+  if (ssl_ && established()) {
+    ERR_clear_error();
+    SSL_shutdown(ssl_.get());
+    flush();
+  }
+  ::shutdown(fd(), SHUT_WR);
+}
+
+void Stream::forget() {
+  ssl_.reset();
+}
+
+void tune_socket(int fd) {
+  const auto set = [fd](int level, int name, int value) {
+    ::setsockopt(fd, level, name, &value, sizeof value);
+  };
+  set(IPPROTO_TCP, TCP_NODELAY, 1);
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 60);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 15);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 4);
+}
+
+}  // namespace vncauthproxy::net

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vncauthproxy/net/tls.h"
+
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <utility>
+
+#include "vncauthproxy/base/fd.h"
+
+namespace vncauthproxy::net {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Handle;
+using base::Result;
+
+constexpr const char* kCiphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
+
+// The oldest entry of OpenSSL's queue is the cause; the rest is where it was passed on.
+Error tls_error(const std::string& what) {
+  const unsigned long code = ERR_get_error();
+  ERR_clear_error();
+  const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
+  return {ErrorCode::invalid, what + ": " + (reason != nullptr ? reason : "cannot be used")};
+}
+
+// Opened once; what is checked is the file that was opened. O_NONBLOCK, so that a FIFO cannot hang the start.
+Result<Handle<BIO>> open_key(const std::string& path) {
+  base::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) return base::system_error(path.c_str());
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return base::system_error(path.c_str());
+  if (!S_ISREG(status.st_mode)) return Error{ErrorCode::denied, path + ": is not a regular file"};
+  if ((status.st_mode & S_IRWXO) != 0)
+    return Error{ErrorCode::denied, path + ": the key must not be accessible by others (chmod o= it)"};
+  if (status.st_uid != 0 && status.st_uid != ::geteuid())
+    return Error{ErrorCode::denied, path + ": the key must belong to root or to the daemon's user"};
+  FILE* file = ::fdopen(fd.get(), "r");
+  if (file == nullptr) return base::system_error(path.c_str());
+  fd.release();
+  return Handle<BIO>(BIO_new_fp(file, BIO_CLOSE));
+}
+
+}  // namespace
+
+Result<Handle<SSL_CTX>> load_tls_context(const std::string& cert_file, const std::string& key_file) {
+  ERR_clear_error();
+  Handle<SSL_CTX> context(SSL_CTX_new(TLS_server_method()));
+  if (!context) return tls_error("TLS");
+  SSL_CTX* ctx = context.get();
+  SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+  SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
+                               SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF |
+                               SSL_OP_CLEANSE_PLAINTEXT);
+  SSL_CTX_set_num_tickets(ctx, 0);  // a one-time port has nothing to resume
+  SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+  if (SSL_CTX_set_cipher_list(ctx, kCiphers) != 1) return tls_error("TLS ciphers");
+
+  if (SSL_CTX_use_certificate_chain_file(ctx, cert_file.c_str()) != 1) return tls_error(cert_file);
+  auto bio = open_key(key_file);
+  if (!bio) return std::move(bio.error());
+  const Handle<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio->get(), nullptr, nullptr, nullptr));
+  if (!key) return tls_error(key_file);
+  if (SSL_CTX_use_PrivateKey(ctx, key.get()) != 1 || SSL_CTX_check_private_key(ctx) != 1)
+    return tls_error(key_file + ": does not fit " + cert_file);
+  return context;
+}
+
+std::chrono::seconds certificate_life(SSL_CTX& context) {
+  int days = 0;
+  int seconds = 0;
+  const X509* certificate = SSL_CTX_get0_certificate(&context);
+  if (certificate == nullptr ||
+      ASN1_TIME_diff(&days, &seconds, nullptr, X509_get0_notAfter(certificate)) != 1)
+    return std::chrono::seconds(0);
+  return std::chrono::hours(24 * days) + std::chrono::seconds(seconds);
+}
+
+}  // namespace vncauthproxy::net
