@@ -47,13 +47,31 @@ proto_SRC := \
   rfb_server \
   vnc_auth
 
-net_SRC :=
+net_SRC := \
+  listener \
+  loop \
+  stream \
+  tls
 
-ipc_SRC :=
+ipc_SRC := \
+  channel \
+  message
 
-master_SRC :=
+master_SRC := \
+  control_conn \
+  control_server \
+  login \
+  master \
+  port_pool \
+  worker_table
 
-worker_SRC :=
+worker_SRC := \
+  backend_side \
+  link \
+  relay \
+  session \
+  viewer_side \
+  worker
 
 # Programs: NAME_SRC are the objects of its own, NAME_TOP the layers it is linked with (and all below them).
 PROGRAMS :=
@@ -68,7 +86,8 @@ unit_proto := \
   rfb \
   vnc_auth
 unit_net :=
-unit_ipc :=
+unit_ipc := \
+  message
 unit_master :=
 unit_worker :=
 
