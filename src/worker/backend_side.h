@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reaches the backend: resolves its name, tries every address in rounds, shakes hands to the end of
+// SecurityResult, all within one deadline. Reports once.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "vncauthproxy/base/address.h"
+#include "vncauthproxy/base/fd.h"
+#include "vncauthproxy/base/result.h"
+#include "vncauthproxy/ipc/handover.h"
+#include "vncauthproxy/net/loop.h"
+#include "vncauthproxy/proto/rfb_client.h"
+
+namespace vncauthproxy::worker {
+
+// A backend that waits for ClientInit.
+struct Backend {
+  base::Fd socket;
+  std::vector<uint8_t> early;  // what it sent beyond its handshake; goes to the viewer first
+};
+
+class BackendSide {
+ public:
+  using Reached = std::function<void(base::Result<Backend>)>;
+  // The handover is a loan. `reached` is called from the loop, never from here, and may destroy this object.
+  // The resolver blocks: within it the master's deadline is the only one.
+  BackendSide(net::Loop& loop, const ipc::Handover& handover, Reached reached);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void resolve();
+  void next_round();
+  void next_address();
+  void attempt_failed(std::string why);
+  void connected();
+  void readable();
+  void advance(bool at_end);
+  void out_of_time();
+  void report(base::Result<Backend> result);
+  std::chrono::milliseconds time_left() const;
+  std::string name() const;
+
+  net::Loop& loop_;
+  const ipc::Handover& handover_;
+  Reached reached_;
+  Clock::time_point deadline_;
+  net::Timer deadline_timer_;
+  net::Timer pause_;          // resolve, and the wait between two rounds
+  net::Timer attempt_timer_;  // this address's share of the time that is left
+
+  std::vector<base::Endpoint> endpoints_;
+  size_t next_endpoint_ = 0;
+  unsigned rounds_left_;
+  std::string last_failure_;
+
+  base::Fd socket_;
+  std::unique_ptr<net::Watch> watch_;
+  proto::RfbClient handshake_;
+  std::array<uint8_t, 1024> input_;
+  size_t filled_ = 0;
+};
+
+}  // namespace vncauthproxy::worker

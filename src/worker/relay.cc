@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "worker/relay.h"
+
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+namespace vncauthproxy::worker {
+namespace {
+
+using net::Io;
+using net::IoStatus;
+using net::Watch;
+
+// A message of a screen at rest fits the small buffer; what fills it is bulk.
+constexpr size_t kSmallBuffer = 16 * 1024;
+constexpr size_t kBulkBuffer = 256 * 1024;
+constexpr int kPipeSize = 1024 * 1024;
+constexpr int kLeastPipeSize = 64 * 1024;  // below it a copying buffer is cheaper
+constexpr std::chrono::seconds kBulkQuiet{1};
+constexpr std::chrono::seconds kEndTime{5};
+
+Io moved(ssize_t count) {
+  if (count > 0) return {IoStatus::ok, static_cast<size_t>(count)};
+  if (count == 0) return {IoStatus::end};
+  return {errno == EAGAIN || errno == EINTR ? IoStatus::again : IoStatus::error};
+}
+
+}  // namespace
+
+bool Pipe::open() {
+  auto ends = base::make_pipe();
+  if (!ends) return false;
+  // Beyond the user's share the kernel refuses to enlarge a pipe and hands out small ones: ask what this one
+  // is.
+  ::fcntl(ends->second.get(), F_SETPIPE_SZ, kPipeSize);
+  const int size = ::fcntl(ends->second.get(), F_GETPIPE_SZ);
+  if (size < kLeastPipeSize) return false;
+  ends_ = std::move(*ends);
+  capacity_ = static_cast<size_t>(size);
+  return true;
+}
+
+void Pipe::close() {
+  ends_ = {};
+  filled_ = 0;
+}
+
+Io Pipe::fill(int from) {
+  const Io io = moved(
+      ::splice(from, nullptr, ends_.second.get(), nullptr, capacity_, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+  filled_ += io.count;
+  return io;
+}
+
+Io Pipe::drain(int to) {
+  const Io io =
+      moved(::splice(ends_.first.get(), nullptr, to, nullptr, filled_, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+  filled_ -= io.count;
+  return io;
+}
+
+Relay::Relay(net::Loop& loop, Backend backend, Link viewer, const std::vector<uint8_t>& early_input,
+             Over over)
+    : backend_(std::move(backend.socket)),
+      viewer_(std::move(viewer)),
+      over_(std::move(over)),
+      backend_read_(loop, backend_.get(), Watch::For::reading, [this] { backend_readable(); }),
+      backend_write_(loop, backend_.get(), Watch::For::writing, [this] { backend_writable(); }),
+      viewer_read_(loop, viewer_.fd(), Watch::For::reading, [this] { viewer_readable(); }),
+      viewer_write_(loop, viewer_.fd(), Watch::For::writing, [this] { viewer_writable(); }),
+      bulk_timer_(loop, [this] { bulk_tick(); }),
+      end_timer_(loop, [this] { out_of_time(); }) {
+  // A peer that is gone already shows itself at the first read.
+  to_viewer_ = backend.early.size();
+  if (!backend.early.empty()) viewer_.send(backend.early);
+  settle_viewer();
+  if (early_input.empty())
+    settle_backend();
+  else
+    send_to_backend(early_input);
+}
+
+// ---- toward the viewer
+
+void Relay::backend_readable() {
+  if (pipe_.is_open()) {
+    const Io io = pipe_.fill(backend_.get());
+    if (io.status == IoStatus::again) return;
+    if (io.status != IoStatus::ok) return backend_ended(io.status);
+    to_viewer_ += io.count;
+    if (io.count >= kSmallBuffer) saw_bulk();
+    if (!push_to_viewer()) return viewer_refuses();
+    return settle_viewer();
+  }
+  if (!buffer_.empty()) return take_from_backend(buffer_);
+  std::array<uint8_t, kSmallBuffer> room;
+  take_from_backend(room);
+}
+
+void Relay::take_from_backend(std::span<uint8_t> room) {
+  const Io io = moved(::recv(backend_.get(), room.data(), room.size(), 0));
+  if (io.status == IoStatus::again) return;
+  if (io.status != IoStatus::ok) return backend_ended(io.status);
+  to_viewer_ += io.count;
+  if (!viewer_.send(room.first(io.count))) return viewer_refuses();
+  if (io.count >= kSmallBuffer) saw_bulk();
+  settle_viewer();
+}
+
+bool Relay::push_to_viewer() {
+  if (!viewer_.flush()) return false;
+  return viewer_.owes() || pipe_.empty() || pipe_.drain(viewer_.fd()).status != IoStatus::error;
+}
+
+void Relay::viewer_writable() {
+  if (!push_to_viewer()) return viewer_refuses();
+  if (!backend_open_) end_timer_.start(kEndTime);  // it still takes: its time starts anew
+  settle_viewer();
+}
+
+void Relay::settle_viewer() {
+  const bool owed = viewer_is_owed();
+  viewer_write_.arm(owed);
+  backend_read_.arm(backend_open_ && !owed);
+  if (backend_open_ || owed || viewer_settled_) return;
+  viewer_.finish();
+  viewer_settled_ = true;
+  end_if_settled();
+}
+
+void Relay::saw_bulk() {
+  if (std::exchange(bulk_seen_, true) || pipe_.is_open() || !buffer_.empty()) return;
+  if (!pipe_.open()) buffer_.resize(kBulkBuffer);
+  bulk_timer_.start(kBulkQuiet);
+}
+
+void Relay::bulk_tick() {
+  if (!std::exchange(bulk_seen_, false) && pipe_.empty()) {
+    pipe_.close();
+    buffer_ = {};
+    return;
+  }
+  bulk_timer_.start(kBulkQuiet);
+}
+
+// ---- toward the backend: a person's input, small and rare
+
+void Relay::viewer_readable() {
+  std::array<uint8_t, kSmallBuffer> room;
+  const Io io = viewer_.receive(room);
+  if (io.status == IoStatus::again) return;
+  if (io.status != IoStatus::ok) return viewer_ended(io.status);
+  send_to_backend(base::Bytes(room).first(io.count));
+}
+
+void Relay::send_to_backend(base::Bytes bytes) {
+  from_viewer_ += bytes.size();
+  const Io io = moved(::send(backend_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL));
+  if (io.status == IoStatus::error) return backend_refuses();
+  bytes = bytes.subspan(io.count);
+  owed_to_backend_.assign(bytes.begin(), bytes.end());
+  settle_backend();
+}
+
+void Relay::backend_writable() {
+  const Io io = moved(::send(backend_.get(), owed_to_backend_.data(), owed_to_backend_.size(), MSG_NOSIGNAL));
+  if (io.status == IoStatus::error) return backend_refuses();
+  owed_to_backend_.erase(owed_to_backend_.begin(), owed_to_backend_.begin() + static_cast<long>(io.count));
+  if (!viewer_open_) end_timer_.start(kEndTime);
+  settle_backend();
+}
+
+void Relay::settle_backend() {
+  const bool owed = !owed_to_backend_.empty();
+  if (!owed) owed_to_backend_ = {};
+  backend_write_.arm(owed);
+  viewer_read_.arm(viewer_open_ && !owed);
+  if (viewer_open_ || owed || backend_settled_) return;
+  ::shutdown(backend_.get(), SHUT_WR);
+  backend_settled_ = true;
+  end_if_settled();
+}
+
+// ---- the end
+
+void Relay::backend_ended(IoStatus how) {
+  backend_open_ = false;
+  end_within(how == IoStatus::end ? "Server connection closed" : "Server connection lost", kEndTime);
+  settle_viewer();
+}
+
+void Relay::viewer_ended(IoStatus how) {
+  viewer_open_ = false;
+  end_within(how == IoStatus::end ? "Client connection closed" : "Client connection lost", kEndTime);
+  settle_backend();
+}
+
+void Relay::backend_refuses() {
+  owed_to_backend_.clear();
+  viewer_open_ = false;
+  end_within("Server connection lost", kEndTime);
+  settle_backend();
+}
+
+void Relay::viewer_refuses() {
+  pipe_.close();
+  backend_open_ = false;
+  viewer_settled_ = true;
+  backend_read_.arm(false);
+  viewer_write_.arm(false);
+  end_within("Client connection lost", kEndTime);
+  end_if_settled();
+}
+
+void Relay::stop(std::string reason, std::chrono::milliseconds grace) {
+  backend_open_ = viewer_open_ = false;
+  end_within(std::move(reason), grace);
+  settle_viewer();
+  settle_backend();
+}
+
+void Relay::end_within(std::string reason, std::chrono::milliseconds time) {
+  if (!reason_.empty()) return;
+  reason_ = std::move(reason);
+  end_timer_.start(time);
+}
+
+void Relay::end_if_settled() {
+  if (viewer_settled_ && backend_settled_) end();
+}
+
+void Relay::end() {
+  if (over_) std::exchange(over_, nullptr)(reason_);
+}
+
+void Relay::out_of_time() {
+  // Closing now would cut off a slow viewer that still takes what the kernel holds for it.
+  int unsent = 0;
+  if (::ioctl(viewer_.fd(), SIOCOUTQ, &unsent) == 0 && unsent > 0 && (unsent_ == 0 || unsent < unsent_)) {
+    unsent_ = unsent;
+    return end_timer_.start(kEndTime);
+  }
+  end();
+}
+
+}  // namespace vncauthproxy::worker

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Two ends of a session, bytes both ways, back-pressure, counts; nothing else. The one place that exists for
+// speed, so it works on plain descriptors, level-triggered, one move a turn: pumping until EAGAIN takes the
+// bytes in smaller pieces and costs almost twice as much (measured in the design).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "vncauthproxy/net/loop.h"
+#include "worker/backend_side.h"
+#include "worker/link.h"
+
+namespace vncauthproxy::worker {
+
+// Moves bulk from the backend's socket to the viewer's through a pipe, without copying (splice(2)). Pipes of
+// a useful size are scarce: it is lent by the kernel only while bulk flows.
+class Pipe {
+ public:
+  bool open();  // false: none of a useful size is to be had
+  void close();
+  bool is_open() const { return static_cast<bool>(ends_.first); }
+  bool empty() const { return filled_ == 0; }
+  net::Io fill(int from);
+  net::Io drain(int to);
+
+ private:
+  base::FdPair ends_;
+  size_t capacity_ = 0;
+  size_t filled_ = 0;
+};
+
+class Relay {
+ public:
+  using Over = std::function<void(std::string reason)>;
+  // `early_input` is what the viewer has sent already. `over` is called once and must not destroy this.
+  Relay(net::Loop& loop, Backend backend, Link viewer, const std::vector<uint8_t>& early_input, Over over);
+
+  uint64_t to_viewer() const { return to_viewer_; }
+  uint64_t from_viewer() const { return from_viewer_; }
+  // Delivers what is owed and ends, within `grace`.
+  void stop(std::string reason, std::chrono::milliseconds grace);
+
+ private:
+  // Toward the viewer.
+  void backend_readable();
+  void take_from_backend(std::span<uint8_t> room);
+  void viewer_writable();
+  bool push_to_viewer();
+  bool viewer_is_owed() const { return !pipe_.empty() || viewer_.owes(); }
+  void settle_viewer();
+  void saw_bulk();
+  void bulk_tick();
+
+  // Toward the backend.
+  void viewer_readable();
+  void send_to_backend(base::Bytes bytes);
+  void backend_writable();
+  void settle_backend();
+
+  // An end of stream or a failure of one peer: what the other is owed is still delivered.
+  void backend_ended(net::IoStatus how);
+  void viewer_ended(net::IoStatus how);
+  void backend_refuses();  // takes no more
+  void viewer_refuses();
+  void end_within(std::string reason, std::chrono::milliseconds time);
+  void end_if_settled();
+  void end();
+  void out_of_time();
+
+  base::Fd backend_;
+  Link viewer_;
+  Over over_;
+
+  uint64_t to_viewer_ = 0;
+  bool backend_open_ = true;     // more may come from it
+  bool viewer_settled_ = false;  // it has got all there is, and knows
+  Pipe pipe_;
+  std::vector<uint8_t> buffer_;  // for bulk, when there is no pipe
+  bool bulk_seen_ = false;       // since the last tick
+
+  uint64_t from_viewer_ = 0;
+  bool viewer_open_ = true;
+  bool backend_settled_ = false;
+  std::vector<uint8_t> owed_to_backend_;
+
+  std::string reason_;  // why it ends, once it does
+  int unsent_ = 0;      // what the kernel still held for the viewer when the time was last up
+  net::Watch backend_read_, backend_write_, viewer_read_, viewer_write_;
+  net::Timer bulk_timer_;
+  net::Timer end_timer_;
+};
+
+}  // namespace vncauthproxy::worker

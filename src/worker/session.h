@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The phases of one forwarding, from its fork to its end, with one deadline each.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "vncauthproxy/ipc/channel.h"
+#include "vncauthproxy/ipc/handover.h"
+#include "vncauthproxy/net/loop.h"
+#include "worker/backend_side.h"
+#include "worker/relay.h"
+#include "worker/viewer_side.h"
+
+namespace vncauthproxy::worker {
+
+class Session {
+ public:
+  // Stops the loop when the forwarding is over.
+  Session(net::Loop& loop, ipc::Handover handover);
+  void start();
+
+  ipc::Channel& channel() { return channel_; }
+
+ private:
+  enum class Phase {
+    reaching_backend,  // until its SecurityResult, or --server-timeout
+    awaiting_viewer,   // until one is verified; the port has its own deadline, each viewer too
+    reaching_again,    // a viewer is in, but the backend left meanwhile
+    relaying,          // until an end of stream, a failure, or Stop
+    over
+  };
+  void enter(Phase phase);
+
+  void reach_backend();
+  void backend_reached(base::Result<Backend> result);
+  void watch_backend();
+  void backend_readable();
+  void viewer_verified(VerifiedViewer viewer);
+  void relay();
+  void master_says(const ipc::Message& message);
+  void master_lost();
+  void end(std::string reason);
+
+  net::Loop& loop_;
+  ipc::Handover handover_;
+  ipc::Channel channel_;
+  Phase phase_ = Phase::over;
+  std::unique_ptr<BackendSide> backend_side_;
+  std::optional<Backend> backend_;
+  std::unique_ptr<net::Watch> backend_watch_;
+  std::unique_ptr<ViewerSide> viewer_side_;
+  std::optional<VerifiedViewer> viewer_;
+  std::unique_ptr<Relay> relay_;
+  std::chrono::steady_clock::time_point relay_since_;
+};
+
+}  // namespace vncauthproxy::worker

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The open port: several candidates side by side, each with its own deadlines. The first to give a right
+// response wins; at that moment the port closes and the others go. A candidate that presents no credential
+// costs the forwarding nothing.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "vncauthproxy/base/address.h"
+#include "vncauthproxy/ipc/handover.h"
+#include "vncauthproxy/net/listener.h"
+#include "vncauthproxy/net/loop.h"
+#include "vncauthproxy/proto/rfb_server.h"
+#include "worker/link.h"
+
+namespace vncauthproxy::worker {
+
+// A viewer that has answered its challenge. Only ViewerSide has the proof that it takes to make one.
+class VerifiedViewer {
+ public:
+  VerifiedViewer(proto::Verified, Link its_link, proto::RfbServer its_handshake, std::vector<uint8_t> its_input,
+                 const base::Endpoint& from)
+      : link(std::move(its_link)), handshake(std::move(its_handshake)), early(std::move(its_input)), peer(from) {}
+
+  // What is still owed to it: that it is let through, or why not after all. False: it is gone.
+  bool grant();
+  void refuse(std::string_view reason);
+
+  Link link;
+  proto::RfbServer handshake;
+  std::vector<uint8_t> early;  // what it sent beyond its response; goes to the backend first
+  base::Endpoint peer;
+};
+
+class ViewerSide {
+ public:
+  static constexpr size_t kMaxCandidates = 64;
+
+  using Verified = std::function<void(VerifiedViewer)>;
+  using GaveUp = std::function<void(std::string reason)>;  // no viewer will come any more
+  // Takes the listeners out of the handover, which is a loan otherwise. One of the two functions is called,
+  // once, and may destroy this object.
+  ViewerSide(net::Loop& loop, ipc::Handover& handover, Verified verified, GaveUp gave_up);
+  ~ViewerSide();
+
+  // No more viewers; those here are told why.
+  void stop(std::string_view reason);
+
+ private:
+  struct Candidate;
+
+  void admit(base::Fd socket, const base::Endpoint& peer);
+  void make_room();
+  void readable(Candidate& candidate);
+  void arm_deadline(Candidate& candidate);
+  void fail(Candidate& candidate, const base::Error& error);
+  void drop(const Candidate& candidate);
+  void let_in(Candidate& candidate, proto::Verified proof);
+  void remove(const Candidate& candidate);
+  void close_port();
+  void give_up_if_alone();
+  void give_up(std::string reason);
+
+  net::Loop& loop_;
+  const ipc::Handover& handover_;
+  Verified verified_;
+  GaveUp gave_up_;
+  unsigned attempts_left_;
+  std::list<net::Acceptor> acceptors_;
+  net::Timer port_deadline_;
+  std::list<Candidate> candidates_;  // oldest first
+};
+
+}  // namespace vncauthproxy::worker
