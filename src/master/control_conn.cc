@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "master/control_conn.h"
+
+#include <array>
+#include <utility>
+#include <variant>
+
+#include "vncauthproxy/base/log.h"
+#include "vncauthproxy/base/secret.h"
+
+namespace vncauthproxy::master {
+namespace {
+
+using net::Io;
+using net::IoStatus;
+using net::Watch;
+using proto::Failure;
+using proto::FailureCode;
+
+constexpr std::chrono::seconds kRequestTime{10};  // TLS handshake included
+constexpr std::chrono::seconds kReplyTime{10};
+constexpr std::chrono::seconds kLingerTime{2};
+constexpr size_t kMaxLinger = 1024 * 1024;
+
+}  // namespace
+
+ControlConn::ControlConn(net::Loop& loop, ControlHost& host, uint64_t id, net::Stream stream,
+                         const base::Endpoint& peer, std::span<char> room)
+    : host_(host),
+      id_(id),
+      stream_(std::move(stream)),
+      peer_(peer),
+      room_(room),
+      since_(std::chrono::steady_clock::now()),
+      read_(loop, stream_.fd(), Watch::For::reading,
+            [this] { phase_ == Phase::lingering ? linger() : readable(); }),
+      write_(loop, stream_.fd(), Watch::For::writing, [this] { write_reply(); }),
+      deadline_(loop, [this] { out_of_time(); }) {
+  read_.arm();
+  deadline_.start(kRequestTime);
+}
+
+void ControlConn::readable() {
+  const std::span<char> free = room_.subspan(filled_);
+  const Io io = stream_.read({reinterpret_cast<uint8_t*>(free.data()), free.size()});
+  if (io.status == IoStatus::again) return;
+  if (io.status != IoStatus::ok) {
+    // A peer that said nothing has nothing to be told; one whose request has no end is told so.
+    if (filled_ == 0 || io.status == IoStatus::error) return host_.closed(*this);
+    return refuse({FailureCode::bad_request, "the request is not complete"});
+  }
+  const std::string_view chunk(free.data(), io.count);
+  filled_ += io.count;
+  const auto complete = framer_.feed(chunk);
+  if (!complete) return refuse({FailureCode::bad_request, complete.error().detail});
+  if (*complete) return parse(framer_.end());
+  if (filled_ == room_.size()) refuse({FailureCode::bad_request, "the request is too large"});
+}
+
+void ControlConn::parse(size_t size) {
+  consumed_ = size == filled_;
+  auto parsed = proto::parse_request({room_.data(), size});
+  if (auto* failure = std::get_if<Failure>(&parsed)) return refuse(*failure);
+  auto& request = std::get<proto::Request>(parsed);
+  if (!host_.login_ok(request))
+    return refuse({FailureCode::auth_failed, "vncauthproxy authentication failure: wrong user or password"},
+                  host_.login_failed(peer_));
+  phase_ = Phase::pending;
+  read_.arm(false);
+  deadline_.stop();  // from here on the worker's counts
+  host_.request_over(*this);
+  room_ = {};
+  host_.requested(*this, std::move(request));
+}
+
+void ControlConn::refuse(const Failure& failure, std::chrono::milliseconds delay) {
+  base::log_warning("control client %s refused: %s", peer_.to_string().c_str(), failure.reason.c_str());
+  host_.request_over(*this);
+  room_ = {};
+  reply_ = proto::to_json(failure);
+  read_.arm(false);
+  phase_ = Phase::delayed;
+  if (delay.count() > 0)
+    deadline_.start(delay);
+  else
+    write_reply();
+}
+
+bool ControlConn::reply(const std::string& text) {
+  reply_ = text;
+  const Io io = stream_.write(base::as_bytes(reply_));
+  if (io.status == IoStatus::error) {
+    host_.closed(*this);
+    return false;
+  }
+  reply_.erase(0, io.count);
+  wind_up();
+  return true;
+}
+
+void ControlConn::write_reply() {
+  const Io io = reply_.empty() ? stream_.flush() : stream_.write(base::as_bytes(reply_));
+  if (io.status == IoStatus::error) return host_.closed(*this);
+  reply_.erase(0, io.count);
+  wind_up();
+}
+
+void ControlConn::wind_up() {
+  if (!reply_.empty() || stream_.owes()) {
+    if (phase_ != Phase::replying) deadline_.start(kReplyTime);
+    phase_ = Phase::replying;
+    return write_.arm();
+  }
+  stream_.finish();
+  // Closing a socket with unread input resets it and may take the reply along; reading first is cheap but
+  // seldom needed.
+  if (consumed_ && !stream_.owes()) return host_.closed(*this);
+  phase_ = Phase::lingering;
+  write_.arm(false);
+  read_.arm();
+  deadline_.start(kLingerTime);
+}
+
+void ControlConn::linger() {
+  std::array<uint8_t, 4096> waste;
+  const Io io = stream_.read(waste);
+  lingered_ += io.count;
+  base::wipe(std::span<uint8_t>(waste));
+  if (io.status == IoStatus::again || (io.status == IoStatus::ok && lingered_ < kMaxLinger)) return;
+  host_.closed(*this);
+}
+
+void ControlConn::out_of_time() {
+  if (phase_ == Phase::delayed) return write_reply();
+  if (phase_ == Phase::reading && filled_ > 0)
+    return refuse({FailureCode::bad_request, "the request did not arrive in time"});
+  if (phase_ == Phase::reading) base::log_info("control client %s said nothing", peer_.to_string().c_str());
+  host_.closed(*this);
+}
+
+}  // namespace vncauthproxy::master

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// One control connection: one request within one deadline, a login, one reply, close.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "vncauthproxy/base/address.h"
+#include "vncauthproxy/net/loop.h"
+#include "vncauthproxy/net/stream.h"
+#include "vncauthproxy/proto/control.h"
+
+namespace vncauthproxy::master {
+
+class ControlConn;
+
+// What a connection needs of the server it belongs to. closed() destroys the connection.
+class ControlHost {
+ public:
+  virtual bool login_ok(const proto::Request& request) = 0;
+  virtual std::chrono::milliseconds login_failed(const base::Endpoint& peer) = 0;
+  virtual void requested(ControlConn& conn, proto::Request request) = 0;
+  virtual void request_over(ControlConn& conn) = 0;  // its room is not needed any more
+  virtual void closed(ControlConn& conn) = 0;
+
+ protected:
+  ~ControlHost() = default;
+};
+
+class ControlConn {
+ public:
+  // `room` is where the request is read to, kMaxRequestBytes of it: a loan until request_over().
+  ControlConn(net::Loop& loop, ControlHost& host, uint64_t id, net::Stream stream, const base::Endpoint& peer,
+              std::span<char> room);
+
+  uint64_t id() const { return id_; }
+  const base::Endpoint& peer() const { return peer_; }
+  bool waiting() const { return phase_ == Phase::reading; }  // it has not logged in
+  std::chrono::steady_clock::time_point since() const { return since_; }
+  std::span<char> room() const { return room_; }
+  size_t filled() const { return filled_; }
+
+  // The one reply, then the end. False: the peer cannot be reached any more. May destroy this.
+  bool reply(const std::string& text);
+  // A request that fails before it became one; says so in the log.
+  void refuse(const proto::Failure& failure, std::chrono::milliseconds delay = {});
+  // In a forked child: no session keys.
+  void forget() { stream_.forget(); }
+
+ private:
+  enum class Phase { reading, pending, delayed, replying, lingering };
+
+  void readable();
+  void parse(size_t size);
+  void out_of_time();
+  void write_reply();
+  void wind_up();
+  void linger();
+
+  ControlHost& host_;
+  uint64_t id_;
+  net::Stream stream_;
+  base::Endpoint peer_;
+  std::span<char> room_;
+  std::chrono::steady_clock::time_point since_;
+  Phase phase_ = Phase::reading;
+  size_t filled_ = 0;
+  bool consumed_ = false;  // the whole request was read, nothing of it is left in the socket
+  proto::ObjectFramer framer_;
+  std::string reply_;
+  size_t lingered_ = 0;
+  net::Watch read_, write_;
+  net::Timer deadline_;
+};
+
+}  // namespace vncauthproxy::master

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The control port: its listeners, its connections, and the limits on those that have not logged in.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "master/control_conn.h"
+#include "master/login.h"
+#include "vncauthproxy/base/secret.h"
+#include "vncauthproxy/net/listener.h"
+
+namespace vncauthproxy::master {
+
+class ControlServer final : public ControlHost {
+ public:
+  static constexpr size_t kMaxWaiting = 256;
+  static constexpr size_t kMaxWaitingPerHost = 16;
+  // A connection older than this gives way to a new one when a limit is reached; below it the new one is
+  // refused.
+  static constexpr std::chrono::milliseconds kPatience{1000};
+
+  // A request that has logged in. Answer it with reply(), now or later.
+  using Requested = std::function<void(uint64_t conn, const base::Endpoint& peer, proto::Request request)>;
+  // `login` and `tls` are loans; a null `tls` means plain connections.
+  ControlServer(net::Loop& loop, std::vector<base::Fd> listeners, Login& login,
+                const base::Handle<SSL_CTX>* tls, Requested requested);
+
+  // False: the control client is gone.
+  bool reply(uint64_t conn, const std::string& text);
+  void stop_listening() { acceptors_.clear(); }
+  std::vector<base::Endpoint> endpoints() const;  // where it listens
+  // In a forked child.
+  void forget();
+
+ private:
+  bool login_ok(const proto::Request& request) override;
+  std::chrono::milliseconds login_failed(const base::Endpoint& peer) override;
+  void requested(ControlConn& conn, proto::Request request) override;
+  void request_over(ControlConn& conn) override;
+  void closed(ControlConn& conn) override;
+
+  void admit(base::Fd socket, const base::Endpoint& peer);
+  bool make_room(const base::Endpoint& peer);
+
+  net::Loop& loop_;
+  Login& login_;
+  const base::Handle<SSL_CTX>* tls_;
+  Requested requested_;
+  base::SecretPages rooms_;  // kMaxWaiting of them: requests hold passwords, and a forked child must see none
+  std::vector<char*> free_rooms_;
+  std::list<net::Acceptor> acceptors_;
+  std::unordered_map<uint64_t, std::unique_ptr<ControlConn>> conns_;
+  std::list<ControlConn*> waiting_;  // oldest first
+  uint64_t next_id_ = 1;
+};
+
+}  // namespace vncauthproxy::master

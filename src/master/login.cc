@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "master/login.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+namespace vncauthproxy::master {
+namespace {
+
+std::span<uint8_t> bytes_of(std::span<char> room) {
+  return {reinterpret_cast<uint8_t*>(room.data()), room.size()};
+}
+
+}  // namespace
+
+Login::Login(base::Users users) : users_(std::move(users)), memory_(kDigestSize * (1 + kRemembered)) {
+  base::random_bytes(bytes_of(memory_.room()).first(kDigestSize));
+}
+
+void Login::replace(base::Users users) {
+  users_ = std::move(users);
+  base::wipe(memory_.room().subspan(kDigestSize));
+  next_ = filled_ = 0;
+}
+
+bool Login::verify(std::string_view user, const base::Secret& password) {
+  Digest seen = digest(user, password);
+  bool ok = remembered(seen);
+  if (!ok && users_.verify(user, password)) {
+    std::memcpy(memory_.room().data() + kDigestSize * (1 + next_), seen.data(), seen.size());
+    next_ = (next_ + 1) % kRemembered;
+    filled_ = std::min(filled_ + 1, kRemembered);
+    ok = true;
+  }
+  base::wipe(std::span<uint8_t>(seen));
+  return ok;
+}
+
+Login::Digest Login::digest(std::string_view user, const base::Secret& password) const {
+  // The length keeps "ab"+"c" and "a"+"bc" apart.
+  std::vector<uint8_t> text(8 + user.size() + password.size());
+  base::ByteWriter out(text);
+  out.u64(user.size());
+  out.put(user);
+  out.put(password.reveal());
+  Digest digest{};
+  unsigned size = 0;
+  const auto* done =
+      HMAC(EVP_sha256(), memory_.room().data(), kDigestSize, text.data(), text.size(), digest.data(), &size);
+  base::wipe(std::span<uint8_t>(text));
+  if (done == nullptr || size != digest.size()) throw std::runtime_error("HMAC-SHA256 is not available");
+  return digest;
+}
+
+bool Login::remembered(const Digest& digest) const {
+  bool found = false;
+  for (size_t i = 0; i < filled_; ++i) {
+    const auto known = bytes_of(memory_.room()).subspan(kDigestSize * (1 + i), kDigestSize);
+    found |= base::equal_secrets(base::Bytes(known), base::Bytes(digest));
+  }
+  return found;
+}
+
+std::chrono::milliseconds Login::failed(const base::Endpoint& peer, Clock::time_point now) {
+  if (peer.is_loopback()) return {};
+  if (failures_.size() >= kMaxAddresses) {
+    const auto oldest =
+        std::min_element(failures_.begin(), failures_.end(),
+                         [](const auto& a, const auto& b) { return a.second.since < b.second.since; });
+    failures_.erase(oldest);
+  }
+  Failures& failures = failures_[peer.host()];
+  if (failures.count == 0 || now - failures.since > kWindow) failures = {0, now};
+  return ++failures.count > kFailuresAllowed ? kPenalty : std::chrono::milliseconds(0);
+}
+
+bool Login::suspect(const base::Endpoint& peer, Clock::time_point now) const {
+  const auto at = failures_.find(peer.host());
+  return at != failures_.end() && at->second.count > kFailuresAllowed && now - at->second.since <= kWindow;
+}
+
+}  // namespace vncauthproxy::master

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "master/master.h"
+
+#include <netdb.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstring>
+#include <utility>
+
+#include "vncauthproxy/base/log.h"
+#include "vncauthproxy/net/listener.h"
+#include "vncauthproxy/net/tls.h"
+#include "vncauthproxy/proto/vnc_auth.h"
+
+namespace vncauthproxy::master {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Options;
+using base::Result;
+using proto::Failure;
+using proto::FailureCode;
+using std::chrono::milliseconds;
+
+// Beyond a worker's own deadlines, for a machine under load; then it is killed.
+constexpr milliseconds kSlack{1000};
+// A viewer accepted in the last moment may take its steps before the time for its response begins.
+constexpr milliseconds kViewerSteps{30000};
+constexpr milliseconds kGrace{2000};
+constexpr milliseconds kLastCall{3000};
+
+bool means_everywhere(const std::string& address) {
+  for (const char* any : {"", "*", "0.0.0.0", "::", "::0"})
+    if (address == any) return true;
+  return false;
+}
+
+std::string own_host_name() {
+  char name[HOST_NAME_MAX + 1] = "";
+  ::gethostname(name, sizeof name - 1);
+  addrinfo hints{};
+  hints.ai_flags = AI_CANONNAME;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(name, nullptr, &hints, &found) != 0) return name;
+  const base::Handle<addrinfo> owner(found);
+  return found->ai_canonname != nullptr ? found->ai_canonname : name;
+}
+
+std::string advertised_address(const Options& options) {
+  if (!options.proxy_address.empty()) return options.proxy_address;
+  return means_everywhere(options.proxy_listen_address) ? own_host_name() : options.proxy_listen_address;
+}
+
+std::string shown_address(const std::string& address) {
+  return means_everywhere(address) ? "*" : address;
+}
+
+}  // namespace
+
+Result<Prepared> prepare(const Options& options, bool bind) {
+  Prepared prepared;
+  if (auto cipher = proto::prepare_vnc_auth(); !cipher) return std::move(cipher.error());
+  proto::use_wiping_json_allocator();
+  if (options.enable_ssl) {
+    auto tls = net::load_tls_context(options.cert_file, options.key_file);
+    if (!tls) return std::move(tls.error());
+    prepared.tls = std::move(*tls);
+  }
+  auto users = base::Users::load(options.auth_file);
+  if (!users) return std::move(users.error());
+  prepared.users = std::move(*users);
+
+  auto forwarding = base::resolve(options.proxy_listen_address, "0", base::ResolveFor::listen);
+  if (!forwarding) return std::move(forwarding.error());
+  prepared.forwarding_endpoints = std::move(*forwarding);
+  prepared.proxy_address = advertised_address(options);
+
+  auto control = base::resolve(options.listen_address, options.listen_port, base::ResolveFor::listen);
+  if (!control) return std::move(control.error());
+  if (!bind) return prepared;
+  auto listeners = net::listen_on_all(*control, control->front().port());
+  if (!listeners) return std::move(listeners.error());
+  prepared.control_listeners = std::move(*listeners);
+  return prepared;
+}
+
+Master::Master(const Options& options, Prepared prepared)
+    : options_(options),
+      login_(std::move(prepared.users)),
+      tls_(std::move(prepared.tls)),
+      proxy_address_(std::move(prepared.proxy_address)),
+      ports_(std::move(prepared.forwarding_endpoints), options.min_port, options.max_port),
+      workers_(
+          loop_, [this](uint32_t id, const auto& failure) { return answer(id, failure); },
+          [this](uint16_t port) { ports_.give_back(port); },
+          [this] {
+            if (ending_) loop_.stop();
+          }),
+      control_(loop_, std::move(prepared.control_listeners), login_, options.enable_ssl ? &tls_ : nullptr,
+               [this](uint64_t conn, const base::Endpoint& peer, proto::Request request) {
+                 requested(conn, peer, std::move(request));
+               }),
+      child_(loop_, SIGCHLD, [this] { workers_.reap(); }),
+      terminate_(loop_, SIGTERM, [this] { terminate(); }),
+      interrupt_(loop_, SIGINT, [this] { terminate(); }),
+      hangup_(loop_, SIGHUP, [this] { reload(); }),
+      last_call_(loop_, [this] {
+        workers_.kill_all();
+        loop_.stop();
+      }) {
+  for (const base::Endpoint& endpoint : control_.endpoints())
+    base::log_info("Listening for control clients at %s", endpoint.to_string().c_str());
+}
+
+std::optional<ipc::Handover> Master::run() {
+  if (next_.empty()) loop_.run();
+  if (next_.empty()) return std::nullopt;
+  ipc::Handover handover = std::move(next_.back());
+  next_.pop_back();
+  return handover;
+}
+
+// ---- requests
+
+void Master::requested(uint64_t conn, const base::Endpoint& peer, proto::Request request) {
+  const uint32_t id = next_id_++;
+  const uint16_t wanted = request.source_port;
+  base::log_info("F%u asked for by %s at %s: %s", id, base::escape(request.auth_user).c_str(),
+                 peer.to_string().c_str(), std::string(to_string(request.type)).c_str());
+  asked_.emplace(id, Asked{conn, 0});
+  const auto refuse = [this, id](const Failure& failure) {
+    base::log_warning("F%u FAILED forwarding: %s", id, failure.reason.c_str());
+    answer(id, failure);
+  };
+  if (request.type != proto::ViewerType::vnc)
+    return refuse({FailureCode::unsupported_type, std::string(to_string(request.type)) + " not supported"});
+  auto granted = ports_.grant(wanted);
+  if (auto* failure = std::get_if<Failure>(&granted)) return refuse(*failure);
+  auto& lease = std::get<Lease>(granted);
+
+  Forwarding forwarding;
+  forwarding.id = id;
+  forwarding.port = lease.port;
+  forwarding.what = shown_address(options_.proxy_listen_address) + ":" + std::to_string(lease.port) +
+                    " (client req'd: " + std::to_string(wanted) + ") -> " +
+                    base::escape(request.destination_address) + ":" +
+                    std::to_string(request.destination_port);
+  forwarding.start_deadline = options_.server_timeout + kSlack;
+  forwarding.viewer_deadline = options_.connect_timeout + options_.auth_timeout + kViewerSteps;
+  auto channel = workers_.open(std::move(forwarding));
+  if (!channel) {
+    ports_.give_back(lease.port);
+    return refuse({FailureCode::busy, channel.error().detail});
+  }
+  asked_.at(id).port = lease.port;
+  next_.push_back(hand_over(id, std::move(request), std::move(lease), std::move(*channel)));
+  loop_.stop();
+}
+
+ipc::Handover Master::hand_over(uint32_t id, proto::Request request, Lease lease, base::Fd channel) const {
+  ipc::Handover handover;
+  handover.id = id;
+  handover.type = request.type;
+  handover.destination_address = std::move(request.destination_address);
+  handover.destination_port = request.destination_port;
+  handover.server_password = std::move(request.server_password);
+  handover.server_timeout = options_.server_timeout;
+  handover.connect_retries = options_.connect_retries;
+  handover.retry_wait = options_.retry_wait;
+  handover.password = std::move(request.password);
+  handover.listeners = std::move(lease.listeners);
+  handover.connect_timeout = options_.connect_timeout;
+  handover.auth_timeout = options_.auth_timeout;
+  handover.auth_attempts = options_.auth_attempts;
+  handover.channel = std::move(channel);
+  return handover;
+}
+
+bool Master::answer(uint32_t id, const std::optional<Failure>& failure) {
+  const auto asked = asked_.extract(id);
+  if (asked.empty()) return false;
+  return control_.reply(asked.mapped().conn,
+                        failure ? proto::to_json(*failure)
+                                : proto::to_json(proto::Success{asked.mapped().port, proxy_address_}));
+}
+
+void Master::fork_failed(uint32_t id, int error) {
+  workers_.fork_failed(id, std::string("cannot start a worker: ") + std::strerror(error));
+}
+
+void Master::forget() {
+  control_.forget();
+  tls_.reset();
+}
+
+// ---- signals
+
+void Master::reload() {
+  base::log_info("Reloading");
+  if (auto log = base::reopen_log(); !log)
+    base::log_error("the old log stays in use: %s", log.error().detail.c_str());
+  if (auto users = base::Users::load(options_.auth_file))
+    login_.replace(std::move(*users));
+  else
+    base::log_error("the old users stay in force: %s", users.error().detail.c_str());
+  if (!options_.enable_ssl) return;
+  if (auto tls = net::load_tls_context(options_.cert_file, options_.key_file))
+    tls_ = std::move(*tls);
+  else
+    base::log_error("the old certificate stays in force: %s", tls.error().detail.c_str());
+}
+
+void Master::terminate() {
+  if (std::exchange(ending_, true)) {  // told twice: now
+    workers_.kill_all();
+    return loop_.stop();
+  }
+  base::log_info("Ending: %zu forwardings", workers_.size());
+  control_.stop_listening();
+  if (workers_.size() == 0) return loop_.stop();
+  workers_.stop_all(kGrace);
+  last_call_.start(kLastCall);
+}
+
+}  // namespace vncauthproxy::master

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The master: owns the control port, the users, the ports and the table of workers, and the signals. It never
+// forks itself: run() returns what the next worker is to receive, so that the fork happens on a flat stack.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "master/control_server.h"
+#include "master/login.h"
+#include "master/port_pool.h"
+#include "master/worker_table.h"
+#include "vncauthproxy/base/options.h"
+#include "vncauthproxy/ipc/handover.h"
+#include "vncauthproxy/net/loop.h"
+
+namespace vncauthproxy::master {
+
+// What is bound and read before privileges are dropped.
+struct Prepared {
+  std::vector<base::Fd> control_listeners;
+  std::vector<base::Endpoint> forwarding_endpoints;
+  base::Users users;
+  base::Handle<SSL_CTX> tls;  // null: no certificate
+  std::string proxy_address;  // the name told to control clients
+};
+// Errors are sentences for the operator. Binds nothing when `bind` is false (--check).
+base::Result<Prepared> prepare(const base::Options& options, bool bind);
+
+class Master {
+ public:
+  Master(const base::Options& options, Prepared prepared);
+
+  // The next worker to fork, or nullopt: the daemon was told to end and all workers are gone.
+  std::optional<ipc::Handover> run();
+  void forked(uint32_t id, pid_t pid) { workers_.forked(id, pid); }
+  void fork_failed(uint32_t id, int error);
+  // In the child: what the kernel did not wipe already (SecretPages).
+  void forget();
+
+ private:
+  void requested(uint64_t conn, const base::Endpoint& peer, proto::Request request);
+  bool answer(uint32_t id, const std::optional<proto::Failure>& failure);
+  ipc::Handover hand_over(uint32_t id, proto::Request request, Lease lease, base::Fd channel) const;
+  void reload();
+  void terminate();
+
+  struct Asked {
+    uint64_t conn;
+    uint16_t port;
+  };
+
+  const base::Options& options_;
+  net::Loop loop_;
+  Login login_;
+  base::Handle<SSL_CTX> tls_;
+  std::string proxy_address_;
+  PortPool ports_;
+  WorkerTable workers_;
+  ControlServer control_;
+  std::unordered_map<uint32_t, Asked> asked_;  // forwardings whose control client waits for an answer
+  std::vector<ipc::Handover> next_;
+  uint32_t next_id_ = 1;
+  bool ending_ = false;
+  net::Signal child_, terminate_, interrupt_, hangup_;
+  net::Timer last_call_;
+};
+
+}  // namespace vncauthproxy::master
