@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "daemon.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <optional>
+#include <utility>
+
+#include "master/master.h"
+#include "vncauthproxy/base/log.h"
+#include "vncauthproxy/base/process.h"
+#include "worker/worker.h"
+
+namespace vncauthproxy {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::Options;
+using base::Result;
+
+int start_up_failed(const Error& error) {
+  std::fprintf(stderr, "vncauthproxy: %s\n", error.detail.c_str());
+  base::log_error("cannot start: %s", error.detail.c_str());
+  return 1;
+}
+
+// Nullopt: not started as root, so there is nothing to give up.
+Result<std::optional<base::Identity>> identity_for(const Options& options) {
+  if (::geteuid() != 0) return std::optional<base::Identity>();
+  auto identity = base::find_identity(options.user, options.group);
+  if (!identity) return std::move(identity.error());
+  return std::optional<base::Identity>(*identity);
+}
+
+// A signal that arrives in the child before it has its own handlers would be told to the parent's loop, which
+// the two share at that moment.
+class BlockedSignals {
+ public:
+  BlockedSignals() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::sigprocmask(SIG_SETMASK, &all, &before_);
+  }
+  ~BlockedSignals() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  BlockedSignals(const BlockedSignals&) = delete;
+  BlockedSignals& operator=(const BlockedSignals&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+void fork_worker(master::Master& master, ipc::Handover handover) {
+  const BlockedSignals blocked;
+  const uint32_t id = handover.id;
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    master.forget();
+    worker::worker_main(std::move(handover));
+  }
+  if (pid > 0)
+    master.forked(id, pid);
+  else
+    master.fork_failed(id, errno);
+}
+
+int serve(const Options& options, master::Prepared prepared) {
+  master::Master master(options, std::move(prepared));
+  while (auto next = master.run()) fork_worker(master, std::move(*next));
+  return 0;
+}
+
+}  // namespace
+
+int run_daemon(const Options& options) {
+  ::umask(027);
+  ::signal(SIGPIPE, SIG_IGN);
+  if (auto log = base::open_log(options.log, options.debug ? base::LogLevel::debug : base::LogLevel::info);
+      !log)
+    return start_up_failed(log.error());
+  auto identity = identity_for(options);
+  if (!identity) return start_up_failed(identity.error());
+
+  base::Readiness readiness;
+  if (!options.foreground) {
+    auto detached = base::Readiness::detach();
+    if (!detached) return start_up_failed(detached.error());
+    readiness = std::move(*detached);
+  }
+  auto pid_file = base::PidFile::create(options.pid_file);
+  if (!pid_file) return start_up_failed(pid_file.error());
+  auto prepared = master::prepare(options, true);
+  if (!prepared) return start_up_failed(prepared.error());
+  base::raise_descriptor_limit();
+  if (*identity)
+    if (auto became = base::become(**identity); !became) return start_up_failed(became.error());
+  base::forbid_inspection();  // a change of uid undoes it
+
+  base::log_info("vncauthproxy starts");
+  readiness.ready();
+  const int status = serve(options, std::move(*prepared));
+  pid_file->remove();
+  base::log_info("vncauthproxy ends");
+  return status;
+}
+
+int check_configuration(const Options& options) {
+  int status = 0;
+  const auto complain = [&status](const Error& error) {
+    std::fprintf(stderr, "vncauthproxy: %s\n", error.detail.c_str());
+    status = 1;
+  };
+  if (auto log = base::open_log("-", base::LogLevel::warning); !log) complain(log.error());
+  if (auto identity = identity_for(options); !identity) complain(identity.error());
+  if (auto prepared = master::prepare(options, false); !prepared) complain(prepared.error());
+  if (status == 0) std::printf("the configuration is fine\n");
+  return status;
+}
+
+}  // namespace vncauthproxy

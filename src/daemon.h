@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// From options to a running daemon: detach, pid file, sockets, privileges, then the one place that forks
+// workers.
+#pragma once
+
+#include "vncauthproxy/base/options.h"
+
+namespace vncauthproxy {
+
+// Returns the exit status. Start-up errors are printed on stderr, and logged.
+int run_daemon(const base::Options& options);
+// --check: reads all that a start would read, says what is wrong on stderr. 0 or 1.
+int check_configuration(const base::Options& options);
+
+}  // namespace vncauthproxy

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// vncauthproxy: arguments and exit codes. 0 fine, 1 could not start, 2 wrong usage.
+#include <cstdio>
+#include <exception>
+
+#include "config.h"
+#include "daemon.h"
+#include "vncauthproxy/base/options.h"
+#include "vncauthproxy/base/process.h"
+
+int main(int argc, char* argv[]) {
+  using namespace vncauthproxy;
+  base::forbid_inspection();
+  const base::CommandLine line = base::read_command_line(argc, argv);
+  switch (line.outcome) {
+    case base::CommandLine::Outcome::help:
+      std::fputs(base::help_text().c_str(), stdout);
+      return 0;
+    case base::CommandLine::Outcome::version:
+      std::puts(PACKAGE_STRING);
+      return 0;
+    case base::CommandLine::Outcome::stray_argument:
+      std::fputs(base::help_text().c_str(), stdout);
+      return 1;
+    case base::CommandLine::Outcome::usage_error:
+      std::fprintf(stderr, "%s\nvncauthproxy: %s\n", base::usage_line().c_str(), line.message.c_str());
+      return 2;
+    case base::CommandLine::Outcome::run:
+      break;
+  }
+  try {
+    return line.options.check ? check_configuration(line.options) : run_daemon(line.options);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "vncauthproxy: %s\n", error.what());
+    return 1;
+  }
+}
