@@ -81,7 +81,8 @@ unit_base := \
   address \
   fd \
   log \
-  secret
+  secret \
+  users
 unit_proto := \
   rfb \
   vnc_auth

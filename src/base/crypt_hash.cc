@@ -198,7 +198,8 @@ Crypt::~Crypt() {
 }
 
 std::string_view Crypt::operator()(const char* password, const char* setting) {
-  const char* const output = ::crypt_r(password, setting, data_.get());
+  // Not crypt_r(): the sanitizers' runtime has a function of that name, and libcrypt would not be linked.
+  const char* const output = ::crypt_rn(password, setting, data_.get(), sizeof *data_);
   if (output == nullptr || output[0] == '*') return {};
   return output;
 }
