@@ -139,13 +139,18 @@ $(BUILD)/flags $(BUILD)/folders: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' $(call quote,$(now)) | cmp -s - $@ || printf '%s\n' $(call quote,$(now)) >$@
 
-# ---- files filled in by make: X.in becomes $(BUILD)/X, with every @NAME@ of these replaced
+# ---- folders. Scripts, manuals and samples in the tree name the usual ones, so that each can be read and run as it
+# is; $(BUILD)/placed/FILE is the same with the folders of this build, and is what gets installed.
 
-folders := prefix exec_prefix bindir sbindir sysconfdir localstatedir datarootdir datadir mandir docdir VERSION
-$(BUILD)/%: %.in $(BUILD)/folders
-	$(call say,FILL,$@)
+folders := prefix exec_prefix bindir sbindir sysconfdir localstatedir datarootdir datadir mandir docdir
+move = -e 's|$(1)/vncauthproxy|$(2)/vncauthproxy|g'
+$(BUILD)/placed/%: % $(BUILD)/folders
 	@mkdir -p $(@D)
-	$(Q)sed $(foreach f,$(folders),-e 's|@$(f)@|$($(f))|g') $< >$@
+	$(Q)sed $(call move,/usr/bin,$(bindir)) $(call move,/usr/sbin,$(sbindir)) $(call move,/etc,$(sysconfdir)) \
+	  $(call move,/etc/default,$(sysconfdir)/default) $(call move,/etc/init.d,$(sysconfdir)/init.d) \
+	  $(call move,/var/lib,$(localstatedir)/lib) $(call move,/var/log,$(localstatedir)/log) \
+	  $(call move,/var/run,$(localstatedir)/run) $(call move,/usr/share/doc,$(patsubst %/,%,$(dir $(docdir)))) \
+	  $< >$@ && chmod --reference=$< $@
 
 # Folders that programs know: #include "folders.h"
 $(BUILD)/include/folders.h: $(BUILD)/folders
@@ -231,10 +236,88 @@ is_chosen = $(or $(if $(CHECK),,all),$(foreach w,$(CHECK),$(findstring $(w),$(fi
 chosen := $(strip $(foreach t,$(TESTS),$(if $(strip $(call is_chosen,$(t))),$(t))))
 $(if $(filter check,$(MAKECMDGOALS)),$(if $(chosen),,$(error no test has one of "$(CHECK)" in its name)))
 
-check: all $(filter $(BUILD)/%,$(foreach t,$(chosen),$(lastword $(subst =, ,$(t)))))
+check: all $(addprefix $(BUILD)/tests/,$(SUPPORT_PROGRAMS)) $(filter $(BUILD)/%,$(foreach t,$(chosen),$(lastword $(subst =, ,$(t)))))
 	$(if $(CMOCKA_LIBS),,$(error cmocka was not found: run ./bootstrap --tests))
 	@BUILD='$(BUILD)' VNCAUTHPROXY_BUILD='$(abspath $(BUILD))' SANITIZE='$(SANITIZE)' MAKE='$(MAKE)' CXX='$(CXX)' \
 	  tests/scripts/run-tests.sh $(BUILD)/check $(chosen)
+
+# ---- the demo
+
+.PHONY: demo
+demo: all
+	@BUILD='$(BUILD)' tests/support/demo.sh
+
+# ---- install and uninstall, from the same lists
+
+manuals := $(sort $(wildcard man/*.[1-8]))
+program_folder = $(if $(filter vncauthproxy,$(1)),$(sbindir),$(bindir))
+manual_folder = $(mandir)/man$(patsubst .%,%,$(suffix $(1)))
+
+# MODE:FILE:PLACE
+installed = \
+  $(foreach p,$(PROGRAMS),755:$(BUILD)/$(p):$(call program_folder,$(p))/$(p)) \
+  755:$(BUILD)/placed/contrib/init.d/vncauthproxy:$(sysconfdir)/init.d/vncauthproxy \
+  $(foreach m,$(manuals),644:$(BUILD)/placed/$(m):$(call manual_folder,$(m))/$(notdir $(m))) \
+  $(foreach d,README.md NEWS.md,644:$(d):$(docdir)/$(d))
+# What people edit is never overwritten: the new version goes beside it, as FILE.new.
+configuration = \
+  644:$(BUILD)/placed/conf/vncauthproxy.conf:$(sysconfdir)/vncauthproxy/vncauthproxy.conf \
+  644:$(BUILD)/placed/conf/vncauthproxy.default:$(sysconfdir)/default/vncauthproxy
+users_folder = $(localstatedir)/lib/vncauthproxy
+own_folders = $(sysconfdir)/vncauthproxy $(docdir) $(users_folder)
+
+file_of = $(word 2,$(subst :, ,$(1)))
+split := mode=$${item%%:*}; from=$${item\#*:}; from=$${from%%:*}; to='$(DESTDIR)'$${item\#\#*:}
+
+.PHONY: install uninstall
+install: all $(foreach i,$(installed) $(configuration),$(call file_of,$(i)))
+	@set -e; for item in $(installed); do $(split); \
+	  echo "  INST  $$to"; \
+	  $(INSTALL) -D -m "$$mode" "$$from" "$$to"; \
+	done
+	@set -e; for item in $(configuration); do $(split); \
+	  if cmp -s "$$from" "$$to"; then rm -f "$$to.new"; continue; fi; \
+	  if [ -e "$$to" ]; then echo "  KEPT  $$to (the new version is $$to.new)"; to=$$to.new; fi; \
+	  echo "  INST  $$to"; \
+	  $(INSTALL) -D -m "$$mode" "$$from" "$$to"; \
+	done
+	@$(INSTALL) -d -m 755 '$(DESTDIR)$(users_folder)'
+	@if [ -z '$(DESTDIR)' ] && ! id -u vncauthproxy >/dev/null 2>&1; then \
+	  printf '%s\n' 'The daemon becomes the user vncauthproxy, which does not exist yet. To make it:' \
+	    '  useradd --system --user-group --no-create-home --home-dir $(localstatedir)/run/vncauthproxy' \
+	    '    --shell /usr/sbin/nologin vncauthproxy'; \
+	fi
+
+uninstall: $(foreach i,$(configuration),$(call file_of,$(i)))
+	@for item in $(installed); do $(split); rm -f "$$to"; done
+	@for item in $(configuration); do $(split); \
+	  rm -f "$$to.new"; \
+	  if cmp -s "$$from" "$$to"; then rm -f "$$to"; elif [ -e "$$to" ]; then echo "  KEPT  $$to (edited)"; fi; \
+	done
+	@for folder in $(own_folders); do \
+	  if [ -d '$(DESTDIR)'"$$folder" ]; then rmdir --ignore-fail-on-non-empty '$(DESTDIR)'"$$folder"; fi; \
+	done
+
+# ---- the tarball: what git has, and configure, so that nobody who builds it needs autoconf
+
+TARBALL_NAME := vncauthproxy-$(VERSION)
+git := git -c safe.directory='$(CURDIR)'
+
+.PHONY: dist distcheck
+dist:
+	@[ -e .git ] || { echo 'make dist: this is no git checkout' >&2; exit 1; }
+	@[ -z "$$(find configure.ac -newer configure)" ] || { echo 'make dist: run ./bootstrap first' >&2; exit 1; }
+	@[ -z "$$($(git) status --porcelain)" ] || echo 'make dist: what is not committed is left out' >&2
+	$(call say,DIST,$(TARBALL_NAME).tar.gz)
+	@rm -rf $(BUILD)/dist && mkdir -p $(BUILD)/dist
+	$(Q)$(git) archive --prefix=$(TARBALL_NAME)/ HEAD | tar -x -C $(BUILD)/dist
+	$(Q)cp configure config.h.in $(BUILD)/dist/$(TARBALL_NAME)
+	$(Q)tar -c -C $(BUILD)/dist --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$$($(git) log -1 --format=%ct)" \
+	  $(TARBALL_NAME) | gzip -9n >$(TARBALL_NAME).tar.gz
+	@rm -rf $(BUILD)/dist
+
+distcheck: dist
+	@tests/scripts/distcheck.sh $(TARBALL_NAME).tar.gz $(BUILD)/distcheck $(filter -j%,$(MAKEFLAGS))
 
 .PHONY: clean distclean
 clean:

@@ -1,0 +1,179 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The init script against the built daemon, below a temporary root: exit codes of LSB, folders and modes, and that
+# start returns with the sockets bound and stop with the daemon gone.
+set -eu
+
+BUILD=${BUILD:-build}
+MAKE=${MAKE:-make}
+bad=0
+complain() {
+  echo "$*"
+  bad=1
+}
+
+root=$(mktemp -d)
+chmod 755 "$root"  # the daemon gives up root and must still get in
+script=$root/build/placed/contrib/init.d/vncauthproxy
+# shellcheck disable=SC2317  # the trap calls it
+finish() {
+  if [ -x "$script" ]; then "$script" stop >/dev/null 2>&1 || :; fi
+  rm -rf "$root"
+}
+trap finish EXIT
+trap 'exit 1' INT TERM
+
+if ! "$MAKE" --no-print-directory BUILD="$root/build" prefix="$root" DESTDIR= "$script" >"$root/log" 2>&1; then
+  cat "$root/log"
+  exit 1
+fi
+
+if [ "$(id -u)" -eq 0 ]; then
+  owner=nobody:$(id -gn nobody)
+else
+  owner=$(id -un):$(id -gn)
+fi
+pid_file=$root/var/run/vncauthproxy/vncauthproxy.pid
+mkdir -p "$root/etc/default" "$root/var/lib/vncauthproxy"
+default_file() {  # DAEMON OPTIONS
+  cat >"$root/etc/default/vncauthproxy" <<END
+DAEMON=$1
+CHUID="$owner"
+DAEMON_OPTS="--pid-file=\$PIDFILE $2"
+END
+}
+
+# expect CODE ACTION: runs the script as a boot would, with an empty environment
+expect() {
+  code=0
+  env -i "$script" "$2" >"$root/said" 2>&1 </dev/null || code=$?
+  if [ "$code" -ne "$1" ]; then
+    complain "$2 gave $code instead of $1, and said:"
+    cat "$root/said"
+  fi
+}
+said() { grep -q "$1" "$root/said" || complain "expected \"$1\", but it said: $(cat "$root/said")"; }
+
+# ---- the header, by which insserv and systemd order services
+
+for key in Provides Required-Start Required-Stop Default-Start Default-Stop Short-Description Description; do
+  sed -n '/^### BEGIN INIT INFO$/,/^### END INIT INFO$/p' "$script" | grep -q "^# $key: " || complain "no $key in the LSB header"
+done
+
+# ---- without a daemon
+
+default_file "$root/sbin/vncauthproxy" ''
+expect 3 nonsense
+said usage
+expect 3 status
+expect 0 stop
+expect 7 reload
+expect 5 start
+expect 0 try-restart
+
+default_file /bin/true ''
+sed -i 's/^CHUID=.*/CHUID="nobody-of-that-name:nogroup"/' "$root/etc/default/vncauthproxy"
+expect 6 start
+said nobody-of-that-name
+
+default_file /bin/false ''
+expect 1 start
+
+# A pid file of a dead process, and of a process that is something else.
+mkdir -p "${pid_file%/*}"
+sh -c 'exit 0' &
+dead=$!
+wait $dead
+for pid in $dead $$ nonsense; do
+  echo $pid >"$pid_file"
+  expect 1 status
+done
+echo $$ >"$pid_file"
+expect 0 stop
+[ ! -e "$pid_file" ] || complain "stop left a stale pid file"
+
+# ---- with the built daemon
+
+daemon=$(readlink -f "$BUILD/vncauthproxy" || :)
+if [ ! -x "$daemon" ]; then
+  echo "there is no $BUILD/vncauthproxy"
+  exit 1
+fi
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+listens() {  # PORT, on 127.0.0.1
+  grep -q "^ *[0-9]*: 0100007F:$(printf %04X "$1") 00000000:0000 0A" /proc/net/tcp
+}
+port=$(free_port)
+touch "$root/empty.conf"
+options="--config=$root/empty.conf --listen-address=127.0.0.1 --auth-file=$root/var/lib/vncauthproxy/users"
+options="$options --log=$root/var/log/vncauthproxy/vncauthproxy.log"
+default_file "$daemon" "$options --listen-port=$port"
+# shellcheck disable=SC2016  # a hash, not variables
+echo 'someone:$6$saltsaltsaltsalt$notahash' >"$root/var/lib/vncauthproxy/users"
+chmod 600 "$root/var/lib/vncauthproxy/users"
+
+# The daemon's program must be reachable for the user it becomes only while it is root: it is run, then drops.
+expect 0 start
+listens "$port" || complain "start returned, but nothing listens on port $port"
+first=$(cat "$pid_file")
+expect 0 status
+said "$first"
+expect 0 start
+said 'already running'
+[ "$(cat "$pid_file")" = "$first" ] || complain "a second start replaced the daemon"
+
+mode() { stat -c '%a %U:%G' "$1"; }
+[ "$(mode "$root/var/run/vncauthproxy")" = "750 $owner" ] || complain "run folder: $(mode "$root/var/run/vncauthproxy")"
+[ "$(mode "$root/var/log/vncauthproxy")" = "750 $owner" ] || complain "log folder: $(mode "$root/var/log/vncauthproxy")"
+[ "$(stat -c '%a %G' "$root/var/lib/vncauthproxy/users")" = "640 ${owner#*:}" ] ||
+  complain "users file: $(mode "$root/var/lib/vncauthproxy/users")"
+if [ "$(id -u)" -eq 0 ]; then
+  runs_as=$(awk '$1 == "Uid:" { print $2, $3, $4 }' "/proc/$first/status")
+  nobody=$(id -u nobody)
+  [ "$runs_as" = "$nobody $nobody $nobody" ] || complain "the daemon runs as uid $runs_as"
+fi
+
+expect 0 reload
+[ "$(cat "$pid_file")" = "$first" ] || complain "reload replaced the daemon"
+listens "$port" || complain "after reload nothing listens"
+
+expect 0 restart
+second=$(cat "$pid_file")
+[ "$second" != "$first" ] || complain "restart did not replace the daemon"
+listens "$port" || complain "after restart nothing listens"
+expect 0 force-reload
+expect 0 try-restart
+third=$(cat "$pid_file")
+
+# A bad configuration must not cost the running daemon.
+default_file "$daemon" "$options --listen-port=$port --min-port=nonsense"
+expect 6 restart
+[ "$(cat "$pid_file")" = "$third" ] || complain "a bad configuration replaced the running daemon"
+listens "$port" || complain "a bad configuration cost the running daemon"
+default_file "$daemon" "$options --listen-port=$port"
+
+expect 0 stop
+if listens "$port"; then complain "stop returned, but the port is still open"; fi
+[ ! -e "$pid_file" ] || complain "stop left the pid file"
+expect 3 status
+
+# A port that is taken: start says so and fails.
+python3 - "$port" >"$root/held" <<'END' &
+import signal, socket, sys
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", int(sys.argv[1])))
+s.listen()
+print("held", flush=True)
+signal.pause()
+END
+holder=$!
+deadline=$(($(date +%s) + 20))
+until grep -q held "$root/held" || [ "$(date +%s)" -ge $deadline ]; do sleep 0.05; done
+expect 1 start
+said "$port"
+kill $holder
+wait $holder 2>/dev/null || :
+expect 3 status
+
+exit $bad

@@ -1,0 +1,100 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# make install and make uninstall below a DESTDIR: everything in its place, edited configuration kept, nothing left
+# behind; and the programs as hardened as the Makefile promises.
+set -eu
+
+BUILD=${BUILD:-build}
+MAKE=${MAKE:-make}
+bad=0
+complain() {
+  echo "$*"
+  bad=1
+}
+
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+trap 'exit 1' INT TERM
+
+run_make() {  # what the make that started this was given (CXX, SANITIZE) is in MAKEFLAGS
+  if ! "$MAKE" --no-print-directory BUILD="$BUILD" DESTDIR="$root/to" "$@" >"$root/log" 2>&1; then
+    cat "$root/log"
+    exit 1
+  fi
+}
+folder() { sed -n "s/.*\\(^\\| \\)$1=\\([^ ]*\\).*/\\2/p" "$BUILD/folders"; }
+files() { find "$root/to" -type f | sort; }
+
+run_make install
+etc=$root/to$(folder sysconfdir)
+man=$root/to$(folder mandir)
+
+# ---- in place
+
+for file in \
+  "$root/to$(folder sbindir)/vncauthproxy" \
+  "$root/to$(folder bindir)/vncauthproxy-passwd" \
+  "$root/to$(folder bindir)/vncauthproxy-client" \
+  "$etc/init.d/vncauthproxy"; do
+  [ -x "$file" ] || complain "not installed, or not executable: ${file#"$root/to"}"
+done
+for file in \
+  "$etc/vncauthproxy/vncauthproxy.conf" "$etc/default/vncauthproxy" \
+  "$man/man8/vncauthproxy.8" "$man/man5/vncauthproxy.conf.5" "$man/man5/vncauthproxy-users.5" \
+  "$man/man1/vncauthproxy-passwd.1" "$man/man1/vncauthproxy-client.1" "$man/man7/vncauthproxy-control.7"; do
+  [ -r "$file" ] || complain "not installed: ${file#"$root/to"}"
+done
+
+# ---- edited configuration
+
+files >"$root/fresh"
+run_make install
+files | diff "$root/fresh" - || complain "a second install changed the list of files (above)"
+echo '# edited' >>"$etc/default/vncauthproxy"
+run_make install
+[ "$(tail -n 1 "$etc/default/vncauthproxy")" = '# edited' ] || complain "an edited file was overwritten"
+[ -e "$etc/default/vncauthproxy.new" ] || complain "no .new beside an edited file"
+if grep -q '# edited' "$etc/default/vncauthproxy.new"; then complain "the .new file is not the new one"; fi
+run_make uninstall
+[ "$(files)" = "$etc/default/vncauthproxy" ] || complain "uninstall should leave the edited file alone, but: $(files)"
+rm -f "$etc/default/vncauthproxy"
+
+run_make install
+run_make uninstall
+[ -z "$(files)" ] || complain "uninstall left: $(files)"
+for left in "$etc/vncauthproxy" "$root/to$(folder docdir)"; do
+  [ ! -e "$left" ] || complain "uninstall left the folder $left"
+done
+
+# ---- make prefix=DIR holds, in a build folder of its own: only the text is looked at, not the programs
+
+run_make BUILD="$root/build" prefix=/elsewhere "$root/build/placed/contrib/init.d/vncauthproxy"
+grep -q '^DAEMON=/elsewhere/sbin/vncauthproxy$' "$root/build/placed/contrib/init.d/vncauthproxy" ||
+  complain "make prefix=/elsewhere does not reach the init script"
+grep -q '^DEFAULTS=/elsewhere/etc/default/vncauthproxy$' "$root/build/placed/contrib/init.d/vncauthproxy" ||
+  complain "make prefix=/elsewhere does not reach the init script's default file"
+run_make BUILD="$root/build" prefix=/usr "$root/build/placed/contrib/init.d/vncauthproxy"
+grep -q '^DEFAULTS=/etc/default/vncauthproxy$' "$root/build/placed/contrib/init.d/vncauthproxy" ||
+  complain "with prefix=/usr the default file belongs into /etc"
+
+# ---- hardening
+
+for program in vncauthproxy vncauthproxy-passwd vncauthproxy-client; do
+  file=$BUILD/$program
+  [ -x "$file" ] || continue  # complained about above
+  headers=$(readelf -W -h -l -d "$file")
+  symbols=$(readelf -W --dyn-syms "$file")
+  has() {  # TEXT EXPRESSION WHAT
+    echo "$1" | grep -qE "$2" || complain "$file: $3"
+  }
+  has "$headers" 'Type: +DYN' 'not position independent'
+  has "$headers" 'GNU_RELRO' 'no RELRO'
+  has "$headers" 'BIND_NOW|Flags:.* NOW' 'not linked with -z now'
+  has "$headers" 'GNU_STACK .* RW +0x' 'its stack is executable'
+  if [ -z "${SANITIZE:-}" ]; then
+    has "$symbols" '__stack_chk_fail' 'no stack protector'
+    has "$symbols" '_chk(@|$| )' 'not fortified'
+  fi
+done
+
+exit $bad
