@@ -24,9 +24,12 @@ namespace vncauthproxy::worker {
 // A viewer that has answered its challenge. Only ViewerSide has the proof that it takes to make one.
 class VerifiedViewer {
  public:
-  VerifiedViewer(proto::Verified, Link its_link, proto::RfbServer its_handshake, std::vector<uint8_t> its_input,
-                 const base::Endpoint& from)
-      : link(std::move(its_link)), handshake(std::move(its_handshake)), early(std::move(its_input)), peer(from) {}
+  VerifiedViewer(proto::Verified, Link its_link, proto::RfbServer its_handshake,
+                 std::vector<uint8_t> its_input, const base::Endpoint& from)
+      : link(std::move(its_link)),
+        handshake(std::move(its_handshake)),
+        early(std::move(its_input)),
+        peer(from) {}
 
   // What is still owed to it: that it is let through, or why not after all. False: it is gone.
   bool grant();

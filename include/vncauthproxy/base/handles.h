@@ -22,7 +22,9 @@ inline void release(addrinfo* p) {
 inline void release(event_base* p) {
   ::event_base_free(p);
 }
-inline void release(event_config* p) { ::event_config_free(p); }
+inline void release(event_config* p) {
+  ::event_config_free(p);
+}
 inline void release(event* p) {
   ::event_free(p);
 }
