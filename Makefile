@@ -84,7 +84,10 @@ unit_base := \
   secret \
   users
 unit_proto := \
+  control \
   rfb \
+  rfb_client \
+  rfb_server \
   vnc_auth
 unit_net :=
 unit_ipc := \

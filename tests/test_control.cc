@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The control protocol: where a request ends however it is cut, what is taken and what is refused with which
+// words, and replies as Python's json.dumps would write them.
+#include "vncauthproxy/proto/control.h"
+
+#include <jansson.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/support/feeder.h"
+#include "vncauthproxy/base/handles.h"
+
+#include "tests/support/cmocka_cxx.h"
+
+namespace vncauthproxy::proto {
+namespace {
+
+using namespace std::literals;
+using testing::NoFixture;
+
+constexpr std::string_view kSynnefoRequest =
+    R"({"auth_user": "cyclades", "auth_password": "secret", "source_port": 0, )"
+    R"("destination_address": "node1.example.com", "destination_port": 11000, )"
+    R"("password": "v9Xk2LmQ", "type": "vnc-wss"})";
+
+struct Fixture {
+  std::string text;
+  std::string seen;
+  std::string expected;
+};
+
+// ---- where a request ends
+
+std::string frame(const testing::Pieces& pieces) {
+  ObjectFramer framer;
+  for (const base::Bytes piece : pieces) {
+    const base::Result<bool> complete = framer.feed(base::as_text(piece));
+    if (!complete) {
+      const base::Result<bool> again = framer.feed("{}");
+      return again ? "an error that did not last" : testing::visible(complete.error());
+    }
+    if (*complete) return "ends at " + std::to_string(framer.end());
+  }
+  return "needs more after " + std::to_string(framer.end());
+}
+
+void finds_the_end_of_the_object(Fixture& f) {
+  struct {
+    const char* name;
+    std::string_view text;
+    std::string_view result;
+  } const rows[] = {
+      {"the least", "{}", "ends at 2"},
+      {"nothing", "", "needs more after 0"},
+      {"only blanks", " \t\r\n", "needs more after 4"},
+      {"blanks before", " \t\r\n{}", "ends at 6"},
+      {"more behind", "{}\r\n{}", "ends at 2"},
+      {"nested", R"({"a":{"b":[{},[]]}}x)", "ends at 19"},
+      {"braces in strings", R"({"a":"}]{[","}":1}x)", "ends at 18"},
+      {"an escaped quote", R"({"a":"\"}"}x)", "ends at 11"},
+      {"an escaped backslash", R"({"a":"\\"}x)", "ends at 10"},
+      {"a backslash outside of strings", R"({\"a"}"})", "ends at 6"},
+      {"NUL within", "{\0}"sv, "ends at 3"},
+      {"unfinished", R"({"a":{})", "needs more after 7"},
+      {"an unfinished string", R"({"a":"}})", "needs more after 8"},
+      {"wrong kinds of brackets", "{]", "ends at 2"},
+      {"an array", "[{}]", "invalid: not a JSON object"},
+      {"a string", "\"{}\"", "invalid: not a JSON object"},
+      {"a word", "null", "invalid: not a JSON object"},
+      {"closed before opened", "}", "invalid: not a JSON object"},
+      {"a byte order mark", "\xef\xbb\xbf{}", "invalid: not a JSON object"},
+      {"NUL", "\0{}"sv, "invalid: not a JSON object"},
+      {"TLS", "\x16\3\1\2\0\1"sv, "invalid: not a JSON object"},
+      {"HTTP", "POST / HTTP/1.1\r\n\r\n{}", "invalid: not a JSON object"},
+      {"blanks, then something else", "  x{}", "invalid: not a JSON object"},
+      {"a whole request", kSynnefoRequest, "ends at 184"},
+  };
+  for (const auto& row : rows) {
+    print_message("  %s\n", row.name);
+    f.seen = testing::feed_every_way(row.text, frame);
+    assert_string_equal(f.seen.c_str(), row.result.data());
+  }
+}
+
+void depth_is_limited(Fixture& f) {
+  struct {
+    size_t levels;
+    std::string_view opening, closing;
+    std::string_view result;
+  } const rows[] = {
+      {kMaxRequestDepth, "[", "]", "ends at 64"},
+      {kMaxRequestDepth + 1, "[", "]", "too_large: a request of more than 32 levels"},
+      {kMaxRequestDepth, "{", "}", "ends at 64"},
+      {kMaxRequestDepth + 1, "{", "}", "too_large: a request of more than 32 levels"},
+      {100000, "[", "]", "too_large: a request of more than 32 levels"},
+  };
+  for (const auto& row : rows) {
+    f.text = "{";
+    for (size_t i = 1; i < row.levels; ++i) f.text += row.opening;
+    for (size_t i = 1; i < row.levels; ++i) f.text += row.closing;
+    f.text += "}";
+    f.seen = f.text.size() < 1000 ? testing::feed_every_way(f.text, frame) : frame({base::as_bytes(f.text)});
+    assert_string_equal(f.seen.c_str(), row.result.data());
+  }
+}
+
+void size_is_limited(Fixture& f) {
+  constexpr std::string_view kTooLarge = "too_large: a request of more than 65536 bytes";
+  f.text = R"({"a":")" + std::string(kMaxRequestBytes - 8, 'x') + R"("})";
+  f.seen = frame({base::as_bytes(f.text)});
+  assert_string_equal(f.seen.c_str(), "ends at 65536");
+  f.text.insert(0, 1, ' ');
+  f.seen = frame({base::as_bytes(f.text)});
+  assert_string_equal(f.seen.c_str(), kTooLarge.data());
+  f.text.assign(kMaxRequestBytes + 1, ' ');
+  f.seen = frame(testing::cut(base::as_bytes(f.text), 1));
+  assert_string_equal(f.seen.c_str(), kTooLarge.data());
+}
+
+// ---- what a request says
+
+std::string describe(const Request& request) {
+  std::string text = std::string(to_string(request.type)) + " " + request.auth_user + ":" +
+                     std::string(request.auth_password.reveal()) + " " + std::to_string(request.source_port) +
+                     " -> " + request.destination_address + ":" + std::to_string(request.destination_port) +
+                     " with " + std::string(request.password.reveal());
+  if (!request.server_password.empty()) text += " and " + std::string(request.server_password.reveal());
+  return text;
+}
+
+std::string parse(std::string_view text) {
+  const auto parsed = parse_request(text);
+  if (const Failure* failure = std::get_if<Failure>(&parsed))
+    return std::string(to_string(failure->code)) + ": " + failure->reason;
+  return describe(std::get<Request>(parsed));
+}
+
+// A good request but for one key, which has this value, or is not there when the value is empty.
+std::string request_with(std::string_view key, std::string_view value) {
+  std::vector<std::pair<std::string, std::string>> keys = {
+      {"auth_user", R"("u")"},           {"auth_password", R"("p")"},  {"source_port", "0"},
+      {"destination_address", R"("h")"}, {"destination_port", "5900"}, {"password", R"("s")"}};
+  std::erase_if(keys, [key](const auto& entry) { return entry.first == key; });
+  if (!value.empty()) keys.emplace_back(key, value);
+  std::string text;
+  for (const auto& [name, json] : keys) text += (text.empty() ? "{\"" : ", \"") + name + "\": " + json;
+  return text + "}";
+}
+
+void takes_whole_requests(Fixture& f) {
+  struct {
+    const char* name;
+    std::string_view text;
+    std::string_view result;
+  } const rows[] = {
+      {"Synnefo's", kSynnefoRequest, "vnc-wss cyclades:secret 0 -> node1.example.com:11000 with v9Xk2LmQ"},
+      {"blanks around",
+       "\r\n {\n\"auth_user\":\"u\",\"auth_password\":\"p\",\"source_port\":\"25000\",\t"
+       "\"destination_address\":\"::1\",\"destination_port\":\"5900\",\"password\":\"12345678\"} ",
+       "vnc u:p 25000 -> ::1:5900 with 12345678"},
+      {"escapes and UTF-8",
+       R"({"auth_user":"\u00fc","auth_password":"\"\\","source_port":0,"destination_address":"h\u002d1",)"
+       R"("destination_port":1,"password":"é\ud83d\ude00","server_password":"\t"})",
+       "vnc \xc3\xbc:\"\\ 0 -> h-1:1 with \xc3\xa9\xf0\x9f\x98\x80 and \t"},
+      {"keys we do not know",
+       R"({"auth_user":"u","auth_password":"","source_port":0,"destination_address":"h","destination_port":1,)"
+       R"("password":"s","command":["a",{"b":null}],"x":"\u0000","":1.5})",
+       "vnc u: 0 -> h:1 with s"},
+  };
+  for (const auto& row : rows) {
+    print_message("  %s\n", row.name);
+    f.seen = parse(row.text);
+    assert_string_equal(f.seen.c_str(), row.result.data());
+  }
+}
+
+void checks_each_key(Fixture& f) {
+  constexpr std::string_view kDestination =
+      "bad_request: destination_port must be a port number from 1 to 65535";
+  constexpr std::string_view kSource =
+      "bad_request: source_port must be 0 or a port number from 1024 to 65535";
+  constexpr std::string_view kBlank =
+      "bad_request: destination_address must not contain blanks or control characters";
+  struct {
+    const char* key;
+    std::string_view value;  // as JSON; empty: the key is missing
+    std::string_view result;
+  } const rows[] = {
+      {"type", "", "vnc u:p 0 -> h:5900 with s"},
+      {"type", R"("vnc")", "vnc u:p 0 -> h:5900 with s"},
+      {"type", R"("vnc-ws")", "vnc-ws u:p 0 -> h:5900 with s"},
+      {"type", R"("vnc-wss")", "vnc-wss u:p 0 -> h:5900 with s"},
+      {"type", R"("vnc-tls")", "vnc-tls u:p 0 -> h:5900 with s"},
+      {"type", R"("")", "unsupported_type:  not supported"},
+      {"type", R"("VNC")", "unsupported_type: VNC not supported"},
+      {"type", R"("spice")", "unsupported_type: spice not supported"},
+      {"type", R"("a\n\"%n\u001b")", R"(unsupported_type: a\n\"%n\x1b not supported)"},
+      {"type", "null", "bad_request: type must be a string"},
+      {"type", "1", "bad_request: type must be a string"},
+      {"type", R"(["vnc"])", "bad_request: type must be a string"},
+      {"type", R"("vnc\u0000")", "bad_request: type must not contain a NUL character"},
+
+      {"auth_user", "", "bad_request: missing key: auth_user"},
+      {"auth_user", "null", "bad_request: auth_user must be a string"},
+      {"auth_user", "{}", "bad_request: auth_user must be a string"},
+      {"auth_user", R"("a\u0000b")", "bad_request: auth_user must not contain a NUL character"},
+      {"auth_password", "", "bad_request: missing key: auth_password"},
+      {"auth_password", "17", "bad_request: auth_password must be a string"},
+      {"auth_password", R"("\u0000")", "bad_request: auth_password must not contain a NUL character"},
+
+      {"source_port", "", "bad_request: missing key: source_port"},
+      {"source_port", "25000", "vnc u:p 25000 -> h:5900 with s"},
+      {"source_port", R"("25000")", "vnc u:p 25000 -> h:5900 with s"},
+      {"source_port", R"(" 0025000\t\n")", "vnc u:p 25000 -> h:5900 with s"},
+      {"source_port", R"("0")", "vnc u:p 0 -> h:5900 with s"},
+      {"source_port", "1024", "vnc u:p 1024 -> h:5900 with s"},
+      {"source_port", "65535", "vnc u:p 65535 -> h:5900 with s"},
+      {"source_port", "1", kSource},
+      {"source_port", "843", kSource},
+      {"source_port", "1023", kSource},
+      {"source_port", "65536", kSource},
+      {"source_port", "-1", kSource},
+      {"source_port", "4294967296", kSource},
+      {"source_port", "null", kSource},
+      {"source_port", "true", kSource},
+      {"source_port", "25000.0", kSource},
+      {"source_port", "[25000]", kSource},
+      {"source_port", R"("")", kSource},
+      {"source_port", R"(" ")", kSource},
+
+      {"destination_port", "", "bad_request: missing key: destination_port"},
+      {"destination_port", "1", "vnc u:p 0 -> h:1 with s"},
+      {"destination_port", "65535", "vnc u:p 0 -> h:65535 with s"},
+      {"destination_port", R"("5900")", "vnc u:p 0 -> h:5900 with s"},
+      {"destination_port", R"("\u000b5900\f")", "vnc u:p 0 -> h:5900 with s"},
+      {"destination_port", "0", kDestination},
+      {"destination_port", "65536", kDestination},
+      {"destination_port", "-5900", kDestination},
+      {"destination_port", R"("-5900")", kDestination},
+      {"destination_port", R"("+5900")", kDestination},
+      {"destination_port", R"("5_900")", kDestination},
+      {"destination_port", R"("59 00")", kDestination},
+      {"destination_port", R"("0x170c")", kDestination},
+      {"destination_port", R"("5900.0")", kDestination},
+      {"destination_port", R"("vnc")", kDestination},
+      {"destination_port", R"("5900\u0000")", kDestination},
+      {"destination_port", R"("99999999999999999999")", kDestination},
+      {"destination_port", "5.9e3", kDestination},
+      {"destination_port", "{}", kDestination},
+
+      {"destination_address", "", "bad_request: missing key: destination_address"},
+      {"destination_address", R"("")", "bad_request: destination_address must not be empty"},
+      {"destination_address", "1", "bad_request: destination_address must be a string"},
+      {"destination_address", R"("fe80::1%eth0")", "vnc u:p 0 -> fe80::1%eth0:5900 with s"},
+      {"destination_address", R"(" h")", kBlank},
+      {"destination_address", R"("h\n")", kBlank},
+      {"destination_address", R"("a b")", kBlank},
+      {"destination_address", R"("a\u007f")", kBlank},
+      {"destination_address", R"("a\u0000b")",
+       "bad_request: destination_address must not contain a NUL character"},
+
+      {"password", "", "bad_request: missing key: password"},
+      {"password", "null", "bad_request: password must be a string"},
+      {"password", "12345678", "bad_request: password must be a string"},
+      {"password", R"("")", "bad_request: password must not be empty"},
+      {"password", R"("secr\u0000et")", "bad_request: password must not contain a NUL character"},
+
+      {"server_password", R"("b")", "vnc u:p 0 -> h:5900 with s and b"},
+      {"server_password", "null", "vnc u:p 0 -> h:5900 with s"},
+      {"server_password", R"("")", "bad_request: server_password must not be empty"},
+      {"server_password", "false", "bad_request: server_password must be a string"},
+      {"server_password", R"("b\u0000")", "bad_request: server_password must not contain a NUL character"},
+  };
+  for (const auto& row : rows) {
+    f.text = request_with(row.key, row.value);
+    f.seen = parse(f.text);
+    f.expected = row.result;
+    if (f.seen != f.expected) print_message("  %s\n", f.text.c_str());
+    assert_string_equal(f.seen.c_str(), f.expected.c_str());
+  }
+}
+
+void checks_lengths(Fixture& f) {
+  struct {
+    const char* key;
+    size_t fits;
+    std::string_view complaint;
+  } const rows[] = {
+      {"auth_user", 255, "bad_request: auth_user must be at most 255 bytes long"},
+      {"destination_address", 255, "bad_request: destination_address must be at most 255 bytes long"}};
+  for (const auto& row : rows) {
+    f.text = request_with(row.key, '"' + std::string(row.fits, 'x') + '"');
+    f.seen = parse(f.text);
+    assert_int_equal(f.seen.compare(0, 4, "vnc "), 0);
+    f.text = request_with(row.key, '"' + std::string(row.fits + 1, 'x') + '"');
+    f.seen = parse(f.text);
+    assert_string_equal(f.seen.c_str(), row.complaint.data());
+  }
+  f.text = request_with("auth_password", '"' + std::string(60000, 'x') + '"');
+  f.seen = parse(f.text);
+  assert_int_equal(f.seen.compare(0, 4, "vnc "), 0);
+}
+
+void complains_of_one_thing_in_a_fixed_order(Fixture& f) {
+  struct {
+    std::string_view text, result;
+  } const rows[] = {
+      {"{}", "bad_request: missing key: auth_user"},
+      {R"({"type": "x"})", "unsupported_type: x not supported"},
+      {R"({"type": 1, "auth_user": 1})", "bad_request: type must be a string"},
+      {R"({"auth_user": "u", "password": ""})", "bad_request: missing key: auth_password"},
+      {R"({"auth_user": "u", "auth_password": "p", "destination_port": 0})",
+       "bad_request: missing key: source_port"},
+  };
+  for (const auto& row : rows) {
+    f.seen = parse(row.text);
+    assert_string_equal(f.seen.c_str(), row.result.data());
+  }
+}
+
+void says_where_json_is_bad_and_quotes_nothing(Fixture& f) {
+  struct {
+    std::string_view text, result;
+  } const rows[] = {
+      {"", "bad_request: not valid JSON (line 1, column 0)"},
+      {"{", "bad_request: not valid JSON (line 1, column 1)"},
+      {"{]", "bad_request: not valid JSON (line 1, column 2)"},
+      {R"({"password": "MARKER" "x"})", "bad_request: not valid JSON (line 1, column 25)"},
+      {"{\"password\":\n \"MARKER\n\"}", "bad_request: not valid JSON (line 2, column 8)"},
+      {R"({'password': 'MARKER'})", "bad_request: not valid JSON (line 1, column 2)"},
+      {R"({"password": MARKER})", "bad_request: not valid JSON (line 1, column 19)"},
+      {R"({"password": "MARKER\ud800"})", "bad_request: not valid JSON (line 1, column 27)"},
+      {"{\"password\": \"MARKER\xff\"}", "bad_request: not valid JSON (line 1, column 20)"},
+      {R"({"password": "MARKER", "password": "MARKER"})",
+       "bad_request: a key stands twice (line 1, column 33)"},
+      {R"({"source_port": 99999999999999999999})", "bad_request: not valid JSON (line 1, column 36)"},
+      {"[]", "bad_request: not a JSON object"},
+      {"{} {}", "bad_request: not valid JSON (line 1, column 4)"},
+  };
+  for (const auto& row : rows) {
+    f.seen = parse(row.text);
+    if (f.seen != row.result) print_message("  %s\n", row.text.data());
+    assert_string_equal(f.seen.c_str(), row.result.data());
+  }
+}
+
+// ---- replies
+
+void replies_are_what_python_would_write(Fixture& f) {
+  f.seen = to_json(Success{25123, "vnc.example.com"});
+  assert_string_equal(f.seen.c_str(),
+                      R"({"source_port": 25123, "status": "OK", "proxy_address": "vnc.example.com"})");
+  f.seen = to_json(Failure{FailureCode::auth_failed, "no"});
+  assert_string_equal(
+      f.seen.c_str(),
+      R"({"source_port": 0, "status": "FAILED", "proxy_address": null, "reason": "no", "code": "auth_failed"})");
+}
+
+void every_character_is_escaped_as_python_does(Fixture& f) {
+  struct {
+    const char* name;
+    std::string_view reason, json;
+  } const rows[] = {
+      {"nothing", "", ""},
+      {"quotes and backslashes", R"("\/)", R"(\"\\/)"},
+      {"short escapes", "\b\f\n\r\t", R"(\b\f\n\r\t)"},
+      {"controls", "\0\x01\x1f\x7f"sv, R"(\u0000\u0001\u001f\u007f)"},
+      {"two bytes", "\xc2\x80\xc3\xa9\xdf\xbf", R"(\u0080\u00e9\u07ff)"},
+      {"three bytes", "\xe0\xa0\x80\xe2\x82\xac\xef\xbf\xbf", R"(\u0800\u20ac\uffff)"},
+      {"four bytes", "\xf0\x90\x80\x80\xf0\x9f\x98\x80\xf4\x8f\xbf\xbf",
+       R"(\ud800\udc00\ud83d\ude00\udbff\udfff)"},
+      {"no UTF-8", "\x80\xff.", R"(\ufffd\ufffd.)"},
+      {"cut short", "\xe2\x82", R"(\ufffd\ufffd)"},
+      {"cut by another", "\xe2\x82.\xc3\xc3\xa9", R"(\ufffd\ufffd.\ufffd\u00e9)"},
+      {"longer than it need be", "\xc0\x80\xe0\x80\xaf", R"(\ufffd\ufffd\ufffd\ufffd\ufffd)"},
+      {"a surrogate", "\xed\xa0\x80", R"(\ufffd\ufffd\ufffd)"},
+      {"above Unicode", "\xf4\x90\x80\x80", R"(\ufffd\ufffd\ufffd\ufffd)"},
+  };
+  for (const auto& row : rows) {
+    print_message("  %s\n", row.name);
+    f.seen = to_json(Success{1, std::string(row.reason)});
+    f.expected = R"({"source_port": 1, "status": "OK", "proxy_address": ")" + std::string(row.json) + "\"}";
+    assert_string_equal(f.seen.c_str(), f.expected.c_str());
+  }
+}
+
+// Whatever the reason: small enough, one JSON object still, and no more cut off than there is need for.
+std::string check_cut(std::string_view repeated, size_t encoded) {
+  std::string reason;
+  while (reason.size() < 5000) reason += repeated;
+  const std::string reply = to_json(Failure{FailureCode::backend_refused, reason});
+  if (reply.size() > kMaxReplyBytes) return "too long";
+  if (reply.size() + encoded <= kMaxReplyBytes) return "cut too early";
+  if (!reply.ends_with(R"(", "code": "backend_refused"})")) return "no code";
+  const base::Handle<json_t> root(::json_loadb(reply.data(), reply.size(), JSON_ALLOW_NUL, nullptr));
+  if (root == nullptr) return "no JSON";
+  const std::string_view kept(::json_string_value(::json_object_get(root.get(), "reason")),
+                              ::json_string_length(::json_object_get(root.get(), "reason")));
+  return reason.starts_with(kept) && kept.size() % repeated.size() == 0 ? "" : "cut within a character";
+}
+
+void long_reasons_are_cut_at_a_character(Fixture& f) {
+  struct {
+    std::string_view repeated;
+    size_t encoded;
+  } const rows[] = {{"x", 1},        {"\"", 2},           {"\0"sv, 6},
+                    {"\xc3\xa9", 6}, {"\xe2\x82\xac", 6}, {"\xf0\x9f\x98\x80", 12}};
+  for (const auto& row : rows) {
+    f.seen = check_cut(row.repeated, row.encoded);
+    assert_string_equal(f.seen.c_str(), "");
+  }
+}
+
+void words_of_the_protocol_do_not_change(NoFixture&) {
+  const std::string_view codes[] = {
+      "bad_request",     "unsupported_type", "auth_failed",  "no_port", "port_in_use", "backend_unreachable",
+      "backend_timeout", "backend_refused",  "backend_auth", "busy",    "internal"};
+  assert_int_equal(std::size(codes), static_cast<size_t>(kLastFailureCode) + 1);
+  for (size_t i = 0; i < std::size(codes); ++i)
+    assert_string_equal(to_string(static_cast<FailureCode>(i)).data(), codes[i].data());
+  assert_string_equal(to_string(ViewerType::vnc).data(), "vnc");
+  assert_string_equal(to_string(ViewerType::vnc_ws).data(), "vnc-ws");
+  assert_string_equal(to_string(ViewerType::vnc_wss).data(), "vnc-wss");
+  assert_string_equal(to_string(ViewerType::vnc_tls).data(), "vnc-tls");
+}
+
+// ---- secrets
+
+// malloc gives the block freed last back first, so what it holds is what free left there. Under a sanitizer
+// it is another block, and this looks at nothing.
+void freed_json_is_wiped(NoFixture&) {
+  constexpr size_t kSize = 200;
+  json_malloc_t allocate = nullptr;
+  json_free_t release = nullptr;
+  ::json_get_alloc_funcs(&allocate, &release);
+  void* held = allocate(kSize);
+  assert_non_null(held);
+  std::memset(held, 'S', kSize);
+  release(held);
+  volatile char* const again = static_cast<volatile char*>(std::malloc(kSize));
+  assert_non_null(again);
+  size_t left = 0;
+  for (size_t i = 0; i < kSize; ++i) left += again[i] == 'S';
+  std::free(const_cast<char*>(again));
+  assert_in_range(left, 0, 16);  // malloc's own pointers stand in the first bytes
+  release(nullptr);
+}
+
+}  // namespace
+}  // namespace vncauthproxy::proto
+
+int main() {
+  using namespace vncauthproxy::proto;
+  using vncauthproxy::testing::NoFixture;
+  use_wiping_json_allocator();
+  const CMUnitTest tests[] = {
+      TEST(Fixture, finds_the_end_of_the_object),
+      TEST(Fixture, depth_is_limited),
+      TEST(Fixture, size_is_limited),
+      TEST(Fixture, takes_whole_requests),
+      TEST(Fixture, checks_each_key),
+      TEST(Fixture, checks_lengths),
+      TEST(Fixture, complains_of_one_thing_in_a_fixed_order),
+      TEST(Fixture, says_where_json_is_bad_and_quotes_nothing),
+      TEST(Fixture, replies_are_what_python_would_write),
+      TEST(Fixture, every_character_is_escaped_as_python_does),
+      TEST(Fixture, long_reasons_are_cut_at_a_character),
+      TEST(NoFixture, words_of_the_protocol_do_not_change),
+      TEST(NoFixture, freed_json_is_wiped),
+  };
+  return vncauthproxy::testing::run_group("control", tests);
+}
