@@ -36,6 +36,7 @@ base_SRC := \
   crypt_hash \
   fd \
   log \
+  options \
   secret \
   users \
   users_edit
@@ -81,6 +82,7 @@ unit_base := \
   address \
   fd \
   log \
+  options \
   secret \
   users
 unit_proto := \

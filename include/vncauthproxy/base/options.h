@@ -12,14 +12,16 @@
 
 namespace vncauthproxy::base {
 
+// Names of files are absolute (a relative one counts from the folder the program was started in): the daemon
+// reads them again after it went to /.
 struct Options {
   bool debug = false;
   bool foreground = false;
   bool check = false;
-  std::string config;  // the file that was read, or would have been
-  std::string log;     // as open_log() takes it
-  std::string pid_file;
-  std::string user, group;
+  std::string config;       // the file that was read, or would have been, as it was named
+  std::string log;          // as open_log() takes it
+  std::string pid_file;     // empty: none
+  std::string user, group;  // group empty: the user's own
 
   std::string listen_address, listen_port;
   bool enable_ssl = false;
@@ -48,6 +50,7 @@ struct OptionInfo {
   bool in_config;  // may stand in the configuration file
 };
 const std::vector<OptionInfo>& option_table();
+Options default_options();
 
 struct CommandLine {
   enum class Outcome { run, help, version, usage_error, stray_argument };
@@ -56,10 +59,11 @@ struct CommandLine {
   Options options;
 };
 // Reads argv, then the configuration file it names (or the default one, which may be missing), then checks
-// what must fit together. A bad line of the file is a usage_error whose message is "FILE:LINE: what is
-// wrong".
+// what must fit together. Like the old daemon's parser: unambiguous beginnings of long options count, the
+// first of --help, --version and mistakes decides, and only then do stray arguments. A bad line of the file
+// is a usage_error whose message is "FILE:LINE: what is wrong".
 CommandLine read_command_line(int argc, char* const argv[]);
-std::string help_text();   // what --help prints
-std::string usage_line();  // the first line of it
+std::string help_text();   // what --help prints: per option "  -p, --min-port=PORT", below it what it does
+std::string usage_line();  // the first line of it, without its end
 
 }  // namespace vncauthproxy::base
