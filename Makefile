@@ -42,11 +42,15 @@ base_SRC := \
   users_edit
 
 proto_SRC := \
+  base64 \
   control \
+  http_answer \
+  http_head \
   rfb \
   rfb_client \
   rfb_server \
-  vnc_auth
+  vnc_auth \
+  ws_upgrade
 
 net_SRC := \
   listener \
@@ -87,10 +91,12 @@ unit_base := \
   users
 unit_proto := \
   control \
+  http_head \
   rfb \
   rfb_client \
   rfb_server \
-  vnc_auth
+  vnc_auth \
+  ws_upgrade
 unit_net :=
 unit_ipc := \
   message
