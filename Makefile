@@ -50,6 +50,7 @@ proto_SRC := \
   rfb_client \
   rfb_server \
   vnc_auth \
+  ws_codec \
   ws_upgrade
 
 net_SRC := \
@@ -96,6 +97,7 @@ unit_proto := \
   rfb_client \
   rfb_server \
   vnc_auth \
+  ws_codec \
   ws_upgrade
 unit_net :=
 unit_ipc := \

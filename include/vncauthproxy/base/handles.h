@@ -58,6 +58,9 @@ inline void release(X509* p) {
 inline void release(wslay_event_context* p) {
   ::wslay_event_context_free(p);
 }
+inline void release(wslay_frame_context* p) {
+  ::wslay_frame_context_free(p);
+}
 
 template <typename T>
 struct Release {
