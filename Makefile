@@ -50,6 +50,7 @@ proto_SRC := \
   rfb_client \
   rfb_server \
   vnc_auth \
+  web_page \
   ws_codec \
   ws_upgrade
 
@@ -97,6 +98,7 @@ unit_proto := \
   rfb_client \
   rfb_server \
   vnc_auth \
+  web_page \
   ws_codec \
   ws_upgrade
 unit_net :=

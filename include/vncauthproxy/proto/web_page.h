@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// From the target of a request to the names of files below the folder of pages. Opening them, so that no link
+// leads out of it, is the worker's part.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "vncauthproxy/proto/http_answer.h"
+
+namespace vncauthproxy::proto {
+
+// Relative paths to try in this order: one, or for a target that ends in a slash index.html and vnc.html
+// there. Percent signs are decoded once; query and fragment are dropped. No path has an empty segment, one
+// that begins with a dot (`..` is thus never named, and hidden files neither), a backslash or a control
+// character. Refusals: 400 for what is no target, 404 for what is never served.
+std::variant<std::vector<std::string>, HttpRefusal> page_candidates(std::string_view target);
+
+// By the extension of a path; "application/octet-stream" when that says nothing.
+std::string_view media_type(std::string_view path);
+
+}  // namespace vncauthproxy::proto
