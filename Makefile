@@ -12,7 +12,7 @@
 #   V=1                          show the commands
 #   SANITIZE=address,undefined   build and check with sanitizers (into a build folder of its own)
 #   BUILD=DIR                    where objects and programs go (build)
-#   CHECK="WORD..."              check: only tests whose name contains one of the words (unit, e2e, script, relay)
+#   CHECK="WORD..."              check: only tests whose name contains one of the words (unit, fuzz, e2e, script, relay)
 #   WERROR=                      warnings of a compiler newer than the tested ones do not stop the build
 #   DESTDIR=DIR                  install below DIR; prefix, sbindir, sysconfdir ... as the GNU standards name them
 
@@ -121,6 +121,14 @@ SUPPORT_PROGRAMS := \
 # End-to-end tests: e2e/test_NAME runs the built programs, which it finds through VNCAUTHPROXY_BUILD.
 E2E := \
   support
+
+# Fuzz entries: fuzz_NAME is tests/fuzz/fuzz_NAME.cc with the corpus tests/fuzz/corpus/NAME.
+fuzz_base :=
+fuzz_proto := \
+  control \
+  rfb_client \
+  rfb_server
+fuzz_ipc :=
 
 # Scripts of tests/scripts that `make check` runs.
 SCRIPTS := \
@@ -237,6 +245,41 @@ E2E_TESTS := $(patsubst %,$(BUILD)/tests/e2e/test_%,$(E2E))
 $(foreach t,$(E2E),$(eval $(call link,$(BUILD)/tests/e2e/test_$(t),\
   $(call support_objects,e2e/test_$(t) support/stage) $(BUILD)/tests/libsupport.a,proto,-pthread $$(CMOCKA_LIBS))))
 
+# ---- fuzzing: `make check` replays each corpus with any compiler; `make fuzz` builds the fuzzers, with clang
+#
+# To hunt:   make fuzz && mkdir -p build/new && build/fuzz/fuzz_control build/new tests/fuzz/corpus/control
+# What it finds goes into the first folder; a broken promise becomes a file that belongs into the corpus.
+
+fuzz_layers := $(foreach l,$(layers),$(if $(fuzz_$(l)),$(l)))
+
+FUZZ_REPLAYS := $(foreach l,$(fuzz_layers),$(patsubst %,$(BUILD)/tests/fuzz/fuzz_%,$(fuzz_$(l))))
+$(foreach l,$(fuzz_layers),$(foreach f,$(fuzz_$(l)),$(eval \
+  $(call link,$(BUILD)/tests/fuzz/fuzz_$(f),$(patsubst %,$(BUILD)/obj/tests/fuzz/%.o,fuzz_$(f) replay),$(l)))))
+
+FUZZ_CXX ?= clang++
+fuzz_hardening = -fsanitize=$(1),address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1
+# Private: what these need ($(BUILD)/flags) is as for everybody else.
+$(BUILD)/obj/fuzz/%.o: private hardening = $(call fuzz_hardening,fuzzer-no-link)
+$(BUILD)/obj/fuzz/%.o: %.cc $(BUILD)/flags config.h | $(BUILD)/include/folders.h
+	$(call say,FUZZ,$<)
+	@mkdir -p $(@D)
+	$(Q)$(FUZZ_CXX) $(all_CXXFLAGS) -MMD -MP -c -o $@ $<
+
+define fuzzer
+FUZZERS += $(BUILD)/fuzz/fuzz_$(1)
+$(BUILD)/fuzz/fuzz_$(1): private hardening = $(call fuzz_hardening,fuzzer)
+$(BUILD)/fuzz/fuzz_$(1): $(patsubst %,$(BUILD)/obj/fuzz/%.o,tests/fuzz/fuzz_$(1) \
+    $(foreach l,$(below_$(2)),$(addprefix src/$(l)/,$($(l)_SRC))))
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(FUZZ_CXX) $$(all_CXXFLAGS) $$(all_LDFLAGS) -o $$@ $$^ $$(call syslibs,$(2)) $$(LIBS)
+endef
+FUZZERS :=
+$(foreach l,$(fuzz_layers),$(foreach f,$(fuzz_$(l)),$(eval $(call fuzzer,$(f),$(l)))))
+
+.PHONY: fuzz
+fuzz: $(FUZZERS)
+
 # ---- what there is to do
 
 .DEFAULT_GOAL := all
@@ -245,6 +288,7 @@ all: $(addprefix $(BUILD)/,$(PROGRAMS))
 
 # NAME=COMMAND for tests/scripts/run-tests.sh. CHECK picks by name before anything is built.
 TESTS := $(foreach t,$(UNIT_TESTS),unit/$(notdir $(t))=$(t)) \
+  $(foreach t,$(FUZZ_REPLAYS),fuzz/$(notdir $(t))=$(t)) \
   $(foreach t,$(E2E_TESTS),e2e/$(notdir $(t))=$(t)) \
   $(foreach s,$(SCRIPTS),script/$(s)=tests/scripts/$(s).sh)
 is_chosen = $(or $(if $(CHECK),,all),$(foreach w,$(CHECK),$(findstring $(w),$(firstword $(subst =, ,$(1))))))

@@ -61,13 +61,14 @@ inline std::string talk_to_viewer(const base::Secret& password, const Pieces& pi
   proto::RfbServer server(password);
   proto::RfbServerPeer::set_challenge(server, kKnownChallenge);
   Inbox inbox;
-  std::string sent;
+  uint8_t room[proto::RfbServer::kMaxOutput];
+  base::ByteWriter greeting(room);
+  server.greet(greeting);
+  std::string sent(base::as_text(greeting.written()));
   for (size_t i = 0; i < pieces.size(); ++i) {
     inbox.add(pieces[i]);
-    uint8_t room[proto::RfbServer::kMaxOutput];
     base::ByteReader in = inbox.reader();
     base::ByteWriter out(room);
-    if (i == 0) server.greet(out);
     const auto verified = server.advance(in, out);
     if (verified && *verified) server.grant(out);
     sent += base::as_text(out.written());
