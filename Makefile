@@ -360,7 +360,7 @@ uninstall: $(foreach i,$(configuration),$(call file_of,$(i)))
 # ---- the tarball: what git has, and configure, so that nobody who builds it needs autoconf
 
 TARBALL_NAME := vncauthproxy-$(VERSION)
-git := git -c safe.directory='$(CURDIR)'
+git := git -c safe.directory='$(CURDIR)' -c tar.umask=022
 
 .PHONY: dist distcheck
 dist:

@@ -10,7 +10,7 @@ complain() {
   bad=1
 }
 
-folders="src include tests man conf contrib .ci"
+folders=$(ls -d src include tests man conf contrib .ci 2>/dev/null || :)
 files=$(find $folders -type f ! -path 'tests/fuzz/corpus/*' ! -name '*.png' ! -name '*.pyc' | sort
   ls Makefile configure.ac config.mk.in bootstrap)
 
