@@ -132,6 +132,7 @@ fuzz_ipc :=
 
 # Scripts of tests/scripts that `make check` runs.
 SCRIPTS := \
+  check-bootstrap \
   check-includes \
   check-style
 
