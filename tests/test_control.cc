@@ -7,6 +7,8 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -428,6 +430,30 @@ void words_of_the_protocol_do_not_change(NoFixture&) {
   assert_string_equal(to_string(ViewerType::vnc_tls).data(), "vnc-tls");
 }
 
+// `make check` runs in the top folder of the source.
+std::string read_manual() {
+  std::ifstream file("man/vncauthproxy-control.7");
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+void the_manual_has_every_word(Fixture& f) {
+  f.text = read_manual();
+  const auto check = [&f](std::string_view word) {
+    f.expected.assign("\n.It Cm ").append(word).append("\n");
+    if (f.text.find(f.expected) == f.text.npos) f.seen.append(word).append(" ");
+  };
+  for (size_t i = 0; i <= static_cast<size_t>(kLastFailureCode); ++i)
+    check(to_string(static_cast<FailureCode>(i)));
+  for (const ViewerType type :
+       {ViewerType::vnc, ViewerType::vnc_ws, ViewerType::vnc_wss, ViewerType::vnc_tls})
+    check(to_string(type));
+  for (const char* key :
+       {"auth_user", "auth_password", "source_port", "destination_address", "destination_port", "password",
+        "server_password", "type", "status", "proxy_address", "reason", "code"})
+    check(key);
+  assert_string_equal(f.seen.c_str(), "");
+}
+
 // ---- secrets
 
 // malloc gives the block freed last back first, so what it holds is what free left there. Under a sanitizer
@@ -470,6 +496,7 @@ int main() {
       TEST(Fixture, every_character_is_escaped_as_python_does),
       TEST(Fixture, long_reasons_are_cut_at_a_character),
       TEST(NoFixture, words_of_the_protocol_do_not_change),
+      TEST(Fixture, the_manual_has_every_word),
       TEST(NoFixture, freed_json_is_wiped),
   };
   return vncauthproxy::testing::run_group("control", tests);
