@@ -379,6 +379,34 @@ dist:
 distcheck: dist
 	@tests/scripts/distcheck.sh $(TARBALL_NAME).tar.gz $(BUILD)/distcheck $(filter -j%,$(MAKEFLAGS))
 
+# ---- the bench (tests/bench): a load generator, the floor under a set-up, and run.py that puts proxies side by side
+#
+#   make bench                        everything, several minutes; tables, and $(BUILD)/bench.json
+#   make bench BENCH_ARGS="WORD..."   only some: bulk trip setup memory growth (run.py --help)
+#   BENCH_QUICK=1                     each mode for a moment only: whether it works, not how fast
+
+bench_SRC := \
+  backend \
+  fleet \
+  line \
+  load \
+  loop \
+  process_tree \
+  viewer \
+  ws_frames
+BENCH := $(BUILD)/bench/floor $(BUILD)/bench/load
+$(eval $(call link,$(BUILD)/bench/load,$(patsubst %,$(BUILD)/obj/tests/bench/%.o,$(bench_SRC)),proto))
+$(BUILD)/bench/floor: $(BUILD)/obj/tests/bench/floor.o
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(all_CXXFLAGS) $(all_LDFLAGS) -o $@ $^
+
+.PHONY: bench
+bench: all $(BENCH)
+	tests/bench/run.py --build '$(BUILD)' $(BENCH_ARGS)
+# `make check` has it all run for a moment, as script/check-bench.
+check: $(if $(filter script/check-bench=%,$(chosen)),$(BENCH))
+
 .PHONY: clean distclean
 clean:
 	rm -rf $(BUILD)

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The load generator: one process, one epoll loop, fake backends and viewers both, so that on a machine with
+// two cores the other one is the proxy's. One call is one measurement, printed as one JSON object; run.py
+// calls it for every proxy in turn and makes the tables.
+//
+//   load MODE KEY=VALUE...
+//
+//   bulk   sessions=N seconds=S [verify=1]       flood toward the viewers: bytes, seconds, CPU of the proxy
+//   trip   rounds=N [beside=1]                   round trips of 64 bytes, alone or beside a flood
+//   setup  count=N lanes=N [users=N]             forwardings asked for, reached and left again
+//   hold   state=waiting|live levels=N,N... [probes=N seconds=S]
+//                                                memory at each level; live ones echo; with probes also the
+//                                                set-up and the relay cost of others beside them
+//   users  file=PATH count=N                     a users file with the logins that setup uses
+//
+//   all:   via=direct | via=port:N | via=control:N    how viewers come to the backend
+//          wrap=plain|ws|tls|wss    backend_fd=N (a listening socket; else an own one)    pid=N (the proxy)
+
+#include <crypt.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend.h"
+#include "fleet.h"
+#include "process_tree.h"
+#include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/proto/vnc_auth.h"
+
+namespace vncauthproxy::bench {
+namespace {
+
+using Json = base::Handle<json_t>;
+
+class Arguments {
+ public:
+  Arguments(int argc, char** argv) {
+    for (int i = 2; i < argc; ++i) {
+      const std::string_view argument = argv[i];
+      const size_t equals = argument.find('=');
+      if (equals == std::string_view::npos) die("'%s' is not KEY=VALUE", argv[i]);
+      values_.emplace(argument.substr(0, equals), argument.substr(equals + 1));
+    }
+  }
+
+  std::string text(const char* key, const char* otherwise) {
+    const auto found = values_.find(key);
+    if (found == values_.end()) return otherwise;
+    std::string value = found->second;
+    values_.erase(found);
+    return value;
+  }
+  unsigned long number(const char* key, const char* otherwise) {
+    return to_number(key, text(key, otherwise));
+  }
+  double seconds(const char* key, const char* otherwise) {
+    const std::string value = text(key, otherwise);
+    char* end = nullptr;
+    const double number = std::strtod(value.c_str(), &end);
+    if (end == value.c_str() || *end != '\0' || number <= 0) die("%s=%s is not a time", key, value.c_str());
+    return number;
+  }
+  std::vector<unsigned long> numbers(const char* key, const char* otherwise) {
+    std::vector<unsigned long> list;
+    std::string rest = text(key, otherwise);
+    for (size_t comma = rest.find(','); comma != std::string::npos; comma = rest.find(',')) {
+      list.push_back(to_number(key, rest.substr(0, comma)));
+      rest.erase(0, comma + 1);
+    }
+    list.push_back(to_number(key, rest));
+    return list;
+  }
+  // Every mode takes what it knows; what is left was misspelt.
+  void all_taken() const {
+    if (!values_.empty()) die("unknown key '%s'", values_.begin()->first.c_str());
+  }
+
+ private:
+  static unsigned long to_number(const char* key, const std::string& value) {
+    char* end = nullptr;
+    const unsigned long number = std::strtoul(value.c_str(), &end, 10);
+    if (end == value.c_str() || *end != '\0') die("%s=%s is not a number", key, value.c_str());
+    return number;
+  }
+
+  std::map<std::string, std::string, std::less<>> values_;
+};
+
+Wrapping to_wrapping(const std::string& name) {
+  if (name == "plain") return Wrapping::plain;
+  if (name == "ws") return Wrapping::ws;
+  if (name == "tls") return Wrapping::tls;
+  if (name == "wss") return Wrapping::wss;
+  die("wrap=%s is not plain, ws, tls or wss", name.c_str());
+}
+
+uint16_t to_port(const std::string& text) {
+  const unsigned long port = std::strtoul(text.c_str(), nullptr, 10);
+  if (port == 0 || port > UINT16_MAX) die("'%s' is not a port", text.c_str());
+  return static_cast<uint16_t>(port);
+}
+
+Route to_route(const std::string& via, Wrapping wrapping, uint16_t backend_port) {
+  Route route{.by_control = false, .port = backend_port, .wrapping = wrapping, .backend_port = backend_port};
+  if (via == "direct") return route;
+  const size_t colon = via.find(':');
+  const std::string kind = via.substr(0, colon);
+  if (colon == std::string::npos || (kind != "port" && kind != "control"))
+    die("via=%s is not direct, port:N or control:N", via.c_str());
+  route.by_control = kind == "control";
+  route.port = to_port(via.substr(colon + 1));
+  return route;
+}
+
+base::Fd backend_listener(unsigned long given) {
+  if (given == 0) return listen_on_loopback();
+  base::Fd fd(static_cast<int>(given));
+  if (!base::set_nonblocking(fd.get())) die("backend_fd=%lu: %s", given, std::strerror(errno));
+  return fd;
+}
+
+// What every measuring mode has.
+struct Scene {
+  explicit Scene(Arguments& arguments, size_t write_size = kFloodPeriod)
+      : backend(loop, backend_listener(arguments.number("backend_fd", "0")), write_size),
+        route(to_route(arguments.text("via", "direct"), to_wrapping(arguments.text("wrap", "plain")),
+                       backend.port())),
+        proxy(static_cast<pid_t>(arguments.number("pid", "0"))) {}
+
+  Loop loop;
+  Backend backend;
+  Route route;
+  ProcessTree proxy;
+};
+
+std::chrono::milliseconds to_milliseconds(double seconds) {
+  return std::chrono::milliseconds(static_cast<long long>(seconds * 1000));
+}
+
+struct Window {
+  uint64_t bytes = 0;
+  double seconds = 0, cpu_seconds = 0;
+};
+
+// What passes, and what that costs the proxy, while the loop runs for a time. Reading the processes takes
+// time too, and it is in neither figure's favour: time is taken between the two readings.
+Window measure_flow(Scene& scene, const Fleet& fleet, double seconds) {
+  Window window;
+  const double cpu = scene.proxy.cpu_seconds();
+  const uint64_t bytes = fleet.received();
+  const Clock::time_point start = Clock::now();
+  scene.loop.run_for(to_milliseconds(seconds));
+  window.bytes = fleet.received() - bytes;
+  window.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  window.cpu_seconds = scene.proxy.cpu_seconds() - cpu;
+  return window;
+}
+
+double cpu_per_gib(const Window& window) {
+  return window.bytes == 0 ? 0 : window.cpu_seconds / (static_cast<double>(window.bytes) / (1UL << 30));
+}
+
+Json bulk(Arguments& arguments) {
+  const unsigned long sessions = arguments.number("sessions", "1");
+  const double seconds = arguments.seconds("seconds", "2");
+  const bool verified = arguments.number("verify", "0") != 0;
+  Scene scene(arguments);
+  arguments.all_taken();
+  Fleet fleet(scene.loop, scene.route);
+  fleet.open(sessions, verified ? Behaviour::verified_flood : Behaviour::flood, Fleet::Goal::running);
+  fleet.drain(4 * kFloodPeriod);  // sockets and pipes have grown to their size by then
+  scene.loop.run_for(to_milliseconds(seconds / 4));
+  const Window window = measure_flow(scene, fleet, seconds);
+  fleet.drain(fleet.at(0).received() + 1);  // it still flows: nothing has come to a halt
+  return Json(::json_pack("{s:I, s:f, s:f, s:f, s:f}", "bytes", static_cast<json_int_t>(window.bytes),
+                          "seconds", window.seconds, "cpu_seconds", window.cpu_seconds, "mb_per_second",
+                          static_cast<double>(window.bytes) / window.seconds / 1e6, "cpu_seconds_per_gib",
+                          cpu_per_gib(window)));
+}
+
+json_t* packed(const Percentiles& p) {
+  return ::json_pack("{s:f, s:f, s:f}", "p50", p.p50, "p99", p.p99, "p999", p.p999);
+}
+
+class RoundTrips : public Viewer::Observer {
+ public:
+  std::vector<double> times;
+
+  void send(Viewer& viewer) {
+    sent_ = Clock::now();
+    viewer.send_message("round trip: sixty-four bytes there, and sixty-four bytes back. ");
+  }
+  void replied(Viewer& viewer) override { viewer.connect(); }
+  void running(Viewer& viewer) override { send(viewer); }
+  void echoed(Viewer& viewer) override {
+    times.push_back(microseconds(Clock::now() - sent_));
+    send(viewer);
+  }
+
+ private:
+  Clock::time_point sent_;
+};
+
+Json trip(Arguments& arguments) {
+  const unsigned long rounds = arguments.number("rounds", "20000");
+  const bool beside = arguments.number("beside", "0") != 0;
+  // The flood shares this loop with the clock of the round trips; small writes keep the two apart.
+  Scene scene(arguments, 32 * 1024);
+  arguments.all_taken();
+  Fleet flood(scene.loop, scene.route);
+  if (beside) {
+    flood.open(1, Behaviour::flood, Fleet::Goal::running);
+    flood.drain(16 * kFloodPeriod);
+  }
+  RoundTrips trips;
+  Viewer viewer(scene.loop, scene.route, Behaviour::echo, trips);
+  if (scene.route.by_control)
+    viewer.ask(0, 1);
+  else
+    viewer.connect();
+  const unsigned long warm_up = rounds / 10;
+  scene.loop.run_until([&] { return trips.times.size() >= rounds + warm_up; }, kPatience,
+                       [&] { return std::to_string(trips.times.size()) + " round trips were made"; });
+  trips.times.erase(trips.times.begin(), trips.times.begin() + static_cast<std::ptrdiff_t>(warm_up));
+  return Json(packed(percentiles(trips.times)));
+}
+
+Json setup(Arguments& arguments) {
+  const unsigned long count = arguments.number("count", "1000");
+  const auto lanes = static_cast<unsigned>(arguments.number("lanes", "1"));
+  const auto users = static_cast<unsigned>(arguments.number("users", "1"));
+  Scene scene(arguments);
+  arguments.all_taken();
+  if (!scene.route.by_control || lanes == 0 || users == 0) die("setup needs via=control:N, lanes and users");
+  if (users == 1) SetUp(scene.loop, scene.route, 1).run(lanes, lanes);  // the login is known from here on
+  const double cpu = scene.proxy.cpu_seconds();
+  const SetUp::Outcome outcome = SetUp(scene.loop, scene.route, users).run(count, lanes);
+  // Workers of sessions that are over are part of the price: let them end before the last look.
+  scene.loop.run_until([&] { return scene.backend.connections() == 0; }, kPatience,
+                       [] { return "the proxy keeps connections to the backend"; });
+  return Json(::json_pack("{s:f, s:f, s:o, s:o}", "per_second", static_cast<double>(count) / outcome.seconds,
+                          "cpu_us_each", (scene.proxy.cpu_seconds() - cpu) * 1e6 / static_cast<double>(count),
+                          "reply_us", packed(percentiles(outcome.reply)), "authenticated_us",
+                          packed(percentiles(outcome.authenticated))));
+}
+
+struct TreeMemory {
+  Memory root;
+  Memory others;  // sums
+  uint64_t count = 0;
+  bool known = false;
+};
+
+TreeMemory memory_of(const ProcessTree& tree) {
+  TreeMemory sum;
+  for (const pid_t pid : tree.members()) {
+    const std::optional<Memory> memory = ProcessTree::memory(pid);
+    if (!memory) continue;
+    if (pid == tree.root()) {
+      sum.root = *memory;
+      sum.known = true;
+      continue;
+    }
+    sum.others.rss_kib += memory->rss_kib;
+    sum.others.pss_kib += memory->pss_kib;
+    sum.others.uss_kib += memory->uss_kib;
+    ++sum.count;
+  }
+  return sum;
+}
+
+json_t* packed(const TreeMemory& memory) {
+  const auto whole = [](uint64_t kib) { return static_cast<json_int_t>(kib); };
+  return ::json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "root_rss_kib", whole(memory.root.rss_kib),
+                     "root_pss_kib", whole(memory.root.pss_kib), "root_uss_kib", whole(memory.root.uss_kib),
+                     "others", whole(memory.count), "others_pss_kib", whole(memory.others.pss_kib),
+                     "others_uss_kib", whole(memory.others.uss_kib));
+}
+
+// What one more costs while others are held: set-up one at a time, and the relaying of one flood.
+void probe(Scene& scene, json_t* row, unsigned long probes, double seconds) {
+  const double before = ProcessTree::own_cpu_seconds(scene.proxy.root());
+  const SetUp::Outcome outcome = SetUp(scene.loop, scene.route, 1).run(probes, 1);
+  const double master = ProcessTree::own_cpu_seconds(scene.proxy.root()) - before;
+  ::json_object_set_new(row, "reply_us", packed(percentiles(outcome.reply)));
+  ::json_object_set_new(row, "authenticated_us", packed(percentiles(outcome.authenticated)));
+  ::json_object_set_new(row, "master_cpu_us_each", ::json_real(master * 1e6 / static_cast<double>(probes)));
+
+  Fleet flood(scene.loop, scene.route);
+  flood.open(1, Behaviour::flood, Fleet::Goal::running);
+  flood.drain(16 * kFloodPeriod);
+  ::json_object_set_new(row, "cpu_seconds_per_gib",
+                        ::json_real(cpu_per_gib(measure_flow(scene, flood, seconds))));
+}
+
+Json hold(Arguments& arguments) {
+  const std::vector<unsigned long> levels = arguments.numbers("levels", "10,100");
+  const std::string state = arguments.text("state", "live");
+  const unsigned long probes = arguments.number("probes", "0");
+  const double seconds = arguments.seconds("seconds", "1");
+  Scene scene(arguments);
+  arguments.all_taken();
+  if (state != "live" && state != "waiting") die("state=%s is not live or waiting", state.c_str());
+  const bool live = state == "live";
+  const Json result(::json_pack("{s:o, s:[]}", "before", packed(memory_of(scene.proxy)), "levels"));
+  Fleet fleet(scene.loop, scene.route);
+  for (const unsigned long level : levels) {
+    if (level <= fleet.size()) die("levels must rise");
+    const Clock::time_point start = Clock::now();
+    fleet.open(level - fleet.size(), Behaviour::echo, live ? Fleet::Goal::running : Fleet::Goal::granted);
+    if (live) fleet.echo_all();
+    const double opened = std::chrono::duration<double>(Clock::now() - start).count();
+    json_t* row =
+        ::json_pack("{s:I, s:f}", "sessions", static_cast<json_int_t>(level), "opened_in_s", opened);
+    ::json_array_append_new(::json_object_get(result.get(), "levels"), row);
+    scene.loop.run_for(to_milliseconds(0.3));  // what was used for the handshakes goes back by then
+    ::json_object_set_new(row, "memory", packed(memory_of(scene.proxy)));
+    if (probes != 0) probe(scene, row, probes, seconds);
+    if (live) fleet.echo_all();
+  }
+  return Json(::json_incref(result.get()));
+}
+
+// SHA-512 crypt at its default rounds, the daemon's own default.
+Json users(Arguments& arguments) {
+  const std::string path = arguments.text("file", "");
+  const auto count = static_cast<unsigned>(arguments.number("count", "1"));
+  arguments.all_taken();
+  std::ofstream file(path);
+  for (unsigned i = 0; i < count; ++i) {
+    crypt_data data{};
+    std::string salt = std::to_string(i);
+    salt.insert(0, 16 - salt.size(), 'b');
+    const char* hash = ::crypt_r(kUserPassword, ("$6$" + salt).c_str(), &data);
+    if (hash == nullptr || hash[0] != '$') die("no SHA-512 in crypt(3)");
+    file << user_name(i) << ':' << hash << '\n';
+  }
+  file.close();
+  if (!file) die("cannot write '%s'", path.c_str());
+  return Json(::json_pack("{s:I}", "users", static_cast<json_int_t>(count)));
+}
+
+// 5000 sessions are 10000 sockets here; the hard limit is the machine's word.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int run(int argc, char** argv) {
+  const std::map<std::string_view, Json (*)(Arguments&)> modes{
+      {"bulk", bulk}, {"trip", trip}, {"setup", setup}, {"hold", hold}, {"users", users}};
+  const auto mode = argc < 2 ? modes.end() : modes.find(argv[1]);
+  if (mode == modes.end()) die("usage: load bulk|trip|setup|hold|users KEY=VALUE...");
+  raise_descriptor_limit();
+  if (const base::Result<void> prepared = proto::prepare_vnc_auth(); !prepared)
+    die("%s", prepared.error().detail.c_str());
+  Arguments arguments(argc, argv);
+  const Json result = mode->second(arguments);
+  if (!result || ::json_dumpf(result.get(), stdout, JSON_REAL_PRECISION(8)) != 0)
+    die("cannot print the result");
+  std::puts("");
+  return std::fflush(stdout) == 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace vncauthproxy::bench
+
+int main(int argc, char** argv) {
+  return vncauthproxy::bench::run(argc, argv);
+}

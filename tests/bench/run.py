@@ -1,0 +1,470 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The bench: starts the daemon and the other proxies on loopback, has tests/bench/load measure each of them in turn,
+several times round, and prints tables and the ratios this project promises. The raw figures go to bench.json.
+
+Every figure of one table is from one run on one machine, repetitions interleaved: compare within a table, not between
+machines. CPU is that of the proxy's whole process tree; the generator is one process that plays backends and viewers."""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+
+from proxies import Failed, Proxy, Stage, wait_for  # noqa: E402 (no bytecode beside the sources)
+
+OURS = "vncauthproxy"
+WRAPPINGS = ("plain", "ws", "tls", "wss")
+GROUPS = (("plain", ("plain",)), ("WebSocket", ("ws",)), ("TLS", ("tls", "wss")))  # what is compared with what
+SECTIONS = ("bulk", "trip", "setup", "memory", "growth", "crowd")
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+class Full:
+    """How much of everything a real run does."""
+    repetitions = 5
+    seconds = 1.5
+    sessions = (1, 16)
+    verify = 0
+    rounds = 15000
+    lanes = (1, 16, 64)
+    setups, uncached = 1000, 200
+    levels = (10, 100, 1000, 5000)
+    others_level = 100
+    probes = 200
+    crowd = 500
+
+
+class Smoke:
+    """And how much shows that it all works: bytes are compared, times are not looked at."""
+    repetitions = 1
+    seconds = 0.05
+    sessions = (1, 3)
+    verify = 1
+    rounds = 50
+    lanes = (1, 4)
+    setups, uncached = 8, 4
+    levels = (2, 5)
+    others_level = 3
+    probes = 2
+    crowd = 6
+
+
+class Bench:
+    def __init__(self, build, size):
+        self.build, self.size = os.path.abspath(build), size
+        self.results = {}  # section -> case -> row -> a dictionary for each repetition
+        self.remarks = []
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(4096)
+        self.folder = tempfile.mkdtemp(prefix="vncauthproxy-bench-")
+        os.chmod(self.folder, 0o755)
+        self.stage = Stage(self.folder, self.build, self.listener.getsockname()[1])
+        self.broken = False
+
+    def remark(self, text):
+        if text not in self.remarks:
+            self.remarks.append(text)
+            say("  ! " + text)
+
+    # ---- measuring
+
+    def load(self, proxy, wrap, mode, **keys):
+        command = [os.path.join(self.build, "bench/load"), mode, f"via={proxy.via[wrap]}", f"wrap={wrap}",
+                   f"backend_fd={self.listener.fileno()}", f"pid={proxy.pid}"]
+        command += [f"{key}={value}" for key, value in keys.items()]
+        done = subprocess.run(command, pass_fds=[self.listener.fileno()], capture_output=True, text=True, check=False,
+                              timeout=600)
+        if done.returncode != 0:
+            raise Failed(done.stderr.strip() or f"load ended with {done.returncode}")
+        return json.loads(done.stdout)
+
+    def measure(self, section, case, proxy, wrap, mode, **keys):
+        """One repetition, kept under its row. A row that failed once is left out from then on."""
+        rows = self.results.setdefault(section, {}).setdefault(case, {})
+        row = proxy.name if proxy.name != OURS or wrap == "plain" else f"{OURS} {wrap}"
+        if rows.get(row, []) is None:
+            return
+        try:
+            rows.setdefault(row, []).append(self.load(proxy, wrap, mode, **keys))
+        except Failed as reason:
+            rows[row] = None
+            if proxy.name in (OURS, "direct", "floor") and "unsupported_type" not in str(reason):
+                self.broken = True
+            self.remark(f"{section}, {case}: no row '{row}': {reason}")
+
+    def settled(self, proxy):
+        """The sessions of the last measurement are over: the daemon is alone again."""
+        if proxy.name != OURS:
+            return
+        children = f"/proc/{proxy.pid}/task/{proxy.pid}/children"
+        wait_for(lambda: not os.path.exists(children) or not open(children, encoding="ascii").read().strip(),
+                 "the workers' end", 60)
+
+    def rows_of(self, proxies, wraps):
+        return [(proxy, wrap) for wrap in wraps for proxy in proxies if wrap in proxy.via]
+
+    def bulk(self, proxies):
+        for _ in range(self.size.repetitions):
+            for count in self.size.sessions:
+                for group, wraps in GROUPS:
+                    for proxy, wrap in self.rows_of(proxies, wraps):
+                        self.measure("bulk", f"{group}, {count} session{'s'[:count > 1]}", proxy, wrap, "bulk",
+                                     sessions=count, seconds=self.size.seconds, verify=self.size.verify)
+
+    def trip(self, proxies):
+        for _ in range(self.size.repetitions):
+            for beside, when in ((0, "idle otherwise"), (1, "beside a bulk session")):
+                for group, wraps in GROUPS:
+                    for proxy, wrap in self.rows_of(proxies, wraps):
+                        self.measure("trip", f"{group}, {when}", proxy, wrap, "trip", rounds=self.size.rounds,
+                                     beside=beside)
+
+    def setup(self, daemon, floor):
+        for _ in range(self.size.repetitions):
+            for lanes in self.size.lanes:
+                for proxy in (daemon, floor):
+                    self.measure("setup", f"login cached, {lanes} at once", proxy, "plain", "setup",
+                                 count=self.size.setups, lanes=lanes)
+        for _ in range(self.size.repetitions):
+            for lanes in self.size.lanes:
+                fresh = self.stage.start_daemon(users=self.size.uncached)
+                self.measure("setup", f"login not cached, {lanes} at once", fresh, "plain", "setup",
+                             count=self.size.uncached, users=self.size.uncached, lanes=lanes)
+                self.stage.stop(fresh)
+
+    def levels(self):
+        return ",".join(str(level) for level in self.size.levels)
+
+    def memory(self, daemon, others):
+        for wrap in WRAPPINGS:
+            for state in ("waiting", "live") if daemon and wrap in daemon.via else ():
+                # A fresh one each time: what the master grew by before would hide what it grows by now.
+                fresh = self.stage.start_daemon()
+                self.measure("memory", state, fresh, wrap, "hold", state=state, levels=self.levels())
+                self.settled(fresh)
+                self.stage.stop(fresh)
+        for proxy, wrap in self.rows_of(others, WRAPPINGS):
+            self.measure("memory", f"live, {wrap}, others", proxy, wrap, "hold", state="live",
+                         levels=self.size.others_level)
+
+    def growth(self, daemon):
+        self.measure("growth", "live", daemon, "plain", "hold", state="live", levels=self.levels(),
+                     probes=self.size.probes, seconds=self.size.seconds)
+        self.settled(daemon)
+
+    def crowd(self, daemon):
+        for _ in range(self.size.repetitions):
+            for count in (1, self.size.crowd):
+                self.measure("crowd", f"{count} sessions with bulk", daemon, "plain", "bulk", sessions=count,
+                             seconds=2 * self.size.seconds, verify=self.size.verify)
+                self.settled(daemon)
+
+    def run(self, sections):
+        direct = Proxy("direct", {"plain": "direct"})
+        try:
+            others = self.stage.start_others(self.remark)
+            daemon = None
+            if os.access(os.path.join(self.build, "vncauthproxy"), os.X_OK):
+                daemon = self.stage.start_daemon()
+            else:
+                self.remark("vncauthproxy is not built: no rows of its own")
+                self.broken = True
+            ours = [daemon] if daemon else []
+            for section in sections:
+                say(f"measuring: {section}")
+                if section == "bulk":
+                    self.bulk([direct, *others, *ours])
+                elif section == "trip":
+                    self.trip([direct, *others, *ours])
+                elif section == "memory":
+                    self.memory(daemon, others)
+                elif daemon is None:
+                    continue
+                elif section == "setup":
+                    self.setup(daemon, self.stage.start_floor())
+                elif section == "growth":
+                    self.growth(daemon)
+                elif section == "crowd":
+                    self.crowd(daemon)
+        finally:
+            self.stage.stop_all()
+            self.listener.close()
+            shutil.rmtree(self.folder)
+
+    # ---- looking at results
+
+    def row(self, section, case, row):
+        return self.results.get(section, {}).get(case, {}).get(row) or []
+
+    def ratio(self, section, case, row, other, value):
+        """Median, least and greatest of the ratios of the repetitions: both were measured shortly one after the other."""
+        pairs = [(value(a), value(b)) for a, b in zip(self.row(section, *case_row(case, row)),
+                                                      self.row(section, *case_row(case, other)))]
+        return spread([a / b for a, b in pairs if b])
+
+
+def case_row(case, row):
+    """A row may name a case of its own: ratios between cases."""
+    return row if isinstance(row, tuple) else (case, row)
+
+
+def spread(values):
+    values = sorted(values)
+    return (statistics.median(values), values[0], values[-1]) if values else None
+
+
+def show(found, digits=2):
+    if found is None:
+        return "-"
+    middle, least, most = (f"{number:.{digits}f}" for number in found)
+    return middle if least == most else f"{middle} ({least}-{most})"
+
+
+def table(title, head, rows):
+    say()
+    say(title)
+    lines = [head] + rows
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    for line in lines:
+        first = line[0].ljust(widths[0])
+        say("  " + "  ".join([first] + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:])]).rstrip())
+
+
+def per_gib(result):
+    return result["cpu_seconds_per_gib"]
+
+
+def rate(result):
+    return result["mb_per_second"]
+
+
+def print_bulk(bench):
+    for case, rows in bench.results.get("bulk", {}).items():
+        base = "haproxy" if "haproxy" in rows else next(iter(rows))
+        lines = []
+        for row, results in rows.items():
+            if results:
+                ratio = bench.ratio("bulk", case, row, base, per_gib) if row != "direct" else None
+                cpu = None if row == "direct" else spread([per_gib(r) for r in results])
+                lines.append([row, show(spread([rate(r) for r in results]), 0), show(cpu, 3), show(ratio)])
+        table(f"Bulk toward the viewer, {case}", ["", "MB/s", "CPU s/GiB", f"x {base}"], lines)
+
+
+def print_trip(bench):
+    for case, rows in bench.results.get("trip", {}).items():
+        lines = [[row] + [show(spread([r[key] for r in results]), 1) for key in ("p50", "p99", "p999")]
+                 for row, results in rows.items() if results]
+        table(f"Round trip of 64 bytes, {case}, microseconds", ["", "p50", "p99", "p99.9"], lines)
+
+
+def print_setup(bench):
+    for case, rows in bench.results.get("setup", {}).items():
+        lines = []
+        for row, results in rows.items():
+            if results:
+                cells = [show(spread([r["per_second"] for r in results]), 0)]
+                for what in ("reply_us", "authenticated_us"):
+                    cells += [show(spread([r[what][key] for r in results]), 0) for key in ("p50", "p99")]
+                lines.append([row] + cells + [show(spread([r["cpu_us_each"] for r in results]), 0)])
+        table(f"Set-up of a forwarding, {case}, microseconds",
+              ["", "per second", "reply p50", "p99", "viewer in p50", "p99", "CPU each"], lines)
+
+
+def worker_kib(level, kind):
+    memory = level["memory"]
+    return memory[f"others_{kind}_kib"] / memory["others"] if memory["others"] else None
+
+
+def master_growth_kib(result, level):
+    return (level["memory"]["root_rss_kib"] - result["before"]["root_rss_kib"]) / level["sessions"]
+
+
+def print_memory(bench):
+    lines = []
+    for state in ("waiting", "live"):
+        for row, results in bench.results.get("memory", {}).get(state, {}).items():
+            for result in results or []:
+                for level in result["levels"]:
+                    if worker_kib(level, "pss") is None:
+                        bench.remark("memory of the daemon's processes can be read by root only")
+                        continue
+                    lines.append([f"{row}, {state}", str(level["sessions"]), f"{worker_kib(level, 'pss'):.0f}",
+                                  f"{worker_kib(level, 'uss'):.0f}", str(level["memory"]["root_pss_kib"]),
+                                  str(level["memory"]["root_uss_kib"]), f"{master_growth_kib(result, level):.2f}"])
+    if lines:
+        table("Memory of the daemon, KiB", ["", "sessions", "PSS each", "USS each", "master PSS", "USS", "growth each"],
+              lines)
+    lines = []
+    for case, rows in bench.results.get("memory", {}).items():
+        for row, results in rows.items() if case.endswith("others") else ():
+            for result in results or []:
+                last = result["levels"][-1]
+                if last["memory"]["root_pss_kib"] == 0:
+                    continue
+                grown = [last["memory"][key] - result["before"][key] for key in ("root_pss_kib", "others_pss_kib")]
+                lines.append([f"{row}, {case.split(', ')[1]}", str(last["sessions"]), f"{sum(grown) / last['sessions']:.0f}"])
+    if lines:
+        table("Memory of the others, KiB by which the whole tree grows for each live session",
+              ["", "sessions", "PSS each"], lines)
+
+
+def print_growth(bench):
+    for row in bench.row("growth", "live", OURS):
+        lines = [[str(level["sessions"]), f"{level['opened_in_s']:.2f}", f"{level['reply_us']['p50']:.0f}",
+                  f"{level['authenticated_us']['p50']:.0f}", f"{level['master_cpu_us_each']:.0f}",
+                  f"{level['cpu_seconds_per_gib']:.3f}"] for level in row["levels"]]
+        table("Growth: with so many sessions live, all of them echoing",
+              ["sessions", "opened in s", "reply p50 us", "viewer in p50 us", "master CPU us each", "CPU s/GiB"], lines)
+
+
+def print_crowd(bench):
+    lines = []
+    for case, rows in bench.results.get("crowd", {}).items():
+        for results in rows.values():
+            if results:
+                lines.append([case, show(spread([rate(r) for r in results]), 0),
+                              show(spread([per_gib(r) for r in results]), 3)])
+    if lines:
+        table("Bulk in every session, an unprivileged user's pipes run out", ["", "MB/s", "CPU s/GiB"], lines)
+
+
+def promises(bench):
+    """(where it is promised, what, the figure, the limit, whether more is better) for all that was measured."""
+    first, last = bench.size.sessions[0], bench.size.lanes
+    plain, ws, tls = (f"{group}, {first} session" for group in ("plain", "WebSocket", "TLS"))
+    mine = {wrap: OURS if wrap == "plain" else f"{OURS} {wrap}" for wrap in WRAPPINGS}
+
+    def bulk(row, other, case=plain, value=per_gib):
+        return bench.ratio("bulk", case, row, other, value)
+
+    def trip(case, key):
+        return bench.ratio("trip", "plain, " + case, OURS, "haproxy", lambda r: r[key])
+
+    def setup(lanes, value):
+        return bench.ratio("setup", f"login cached, {lanes} at once", OURS, "floor", value)
+
+    def memory(state, wrap, kind, wanted=1000):
+        found = []
+        for result in bench.row("memory", state, mine[wrap]):
+            for level in result["levels"]:
+                if level["sessions"] == wanted or (bench.size is Smoke and level is result["levels"][-1]):
+                    found.append(master_growth_kib(result, level) if kind == "growth" else worker_kib(level, kind))
+        return spread([value for value in found if value is not None])
+
+    def growth(value):
+        return spread([value(r["levels"][-1]) / value(r["levels"][0]) for r in bench.row("growth", "live", OURS)])
+
+    crowd = (f"{bench.size.crowd} sessions with bulk", OURS)
+    rows = [
+        ("2", "CPU/GiB: plain / HAProxy", bulk(OURS, "haproxy"), 0.45, False),
+        ("2", "USS of a waiting session, KiB", memory("waiting", "plain", "uss"), 200, False),
+        ("2", "USS of a live session, KiB", memory("live", "plain", "uss"), 200, False),
+        ("3", "CPU/GiB: vnc-ws / plain", bulk(mine["ws"], (plain, OURS), ws), 1.5, False),
+        ("3", "CPU/GiB: vnc-ws / websockify", bulk(mine["ws"], "websockify", ws), 0.5, False),
+        ("3", "CPU/GiB: vnc-wss / websockify", bulk(mine["wss"], "websockify wss", tls), 0.7, False),
+        ("5", "CPU/GiB: plain / HAProxy splice, 1 MiB pipes", bulk(OURS, "haproxy splice 1M"), 1.0, False),
+        ("5", "CPU/GiB: plain / HAProxy", bulk(OURS, "haproxy"), 0.35, False),
+        ("5", "throughput: plain / direct", bulk(OURS, "direct", value=rate), 0.65, True),
+        ("5", "CPU/GiB: vnc-ws / plain", bulk(mine["ws"], (plain, OURS), ws), 1.3, False),
+        ("5", "CPU/GiB: vnc-ws / websockify", bulk(mine["ws"], "websockify", ws), 0.4, False),
+        ("5", "CPU/GiB: vnc-ws / lighttpd", bulk(mine["ws"], "lighttpd", ws), 0.2, False),
+        ("5", "CPU/GiB: vnc-wss / HAProxy TLS", bulk(mine["wss"], "haproxy", tls), 0.8, False),
+        ("5", "CPU/GiB: vnc-wss / stunnel", bulk(mine["wss"], "stunnel", tls), 0.6, False),
+    ]
+    for case in ("idle otherwise", "beside a bulk session"):
+        rows += [("5", f"round trip p50, {case} / HAProxy", trip(case, "p50"), 1.05, False),
+                 ("5", f"round trip p99, {case} / HAProxy", trip(case, "p99"), 1.2, False)]
+    rows += [
+        ("5", "set-up p50, one at a time / floor", setup(last[0], lambda r: r["authenticated_us"]["p50"]), 1.5, False),
+        ("5", f"set-ups per second, {last[1]} at once / floor", setup(last[1], lambda r: r["per_second"]), 0.7, True),
+    ]
+    for wrap, limit in (("plain", 120), ("ws", 150), ("wss", 420)):
+        for state in ("waiting", "live"):
+            rows.append(("5", f"PSS of a {state} session of 1000, {wrap}, KiB", memory(state, wrap, "pss"), limit, False))
+    rows += [
+        ("5", "growth of the master for a forwarding, KiB", memory("live", "plain", "growth"), 2, False),
+        ("5", "set-up p50 with the most sessions / the fewest",
+         growth(lambda level: level["authenticated_us"]["p50"]), 3, False),
+        ("5", "CPU/GiB with the most sessions / the fewest", growth(per_gib), 1.1, False),
+        ("5", f"CPU/GiB: {bench.size.crowd} sessions with bulk / one",
+         bench.ratio("crowd", None, crowd, ("1 sessions with bulk", OURS), per_gib), 2, False),
+    ]
+    return rows
+
+
+def print_promises(bench):
+    lines, kept = [], []
+    for issue, what, found, limit, more in promises(bench):
+        if found is None:
+            lines.append([what, "not measured", f"{'>=' if more else '<='} {limit}", ""])
+            continue
+        holds = found[0] >= limit if more else found[0] <= limit
+        lines.append([what, show(found), f"{'>=' if more else '<='} {limit}", "holds" if holds else "DOES NOT HOLD"])
+        kept.append({"promise": what, "issue": issue, "median": found[0], "min": found[1], "max": found[2],
+                     "limit": limit, "at_least": more, "holds": holds})
+    table("What is promised (the median counts)", ["", "measured", "promised", ""], lines)
+    return kept
+
+
+def machine():
+    model = ""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "")
+    except OSError:
+        pass
+    return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(), "system": platform.machine(),
+            "root": os.geteuid() == 0}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{', '.join(SECTIONS)} (default: all)")
+    parser.add_argument("--build", default="build", help="the build folder (build)")
+    parser.add_argument("--smoke", action="store_true", help="every mode for a moment: correctness, not time")
+    parser.add_argument("--repetitions", type=int, help="how many times round (5)")
+    arguments = parser.parse_args()
+    unknown = set(arguments.sections) - set(SECTIONS)
+    if unknown:
+        parser.error(f"no section is called {', '.join(sorted(unknown))}")
+    smoke = arguments.smoke or os.environ.get("BENCH_QUICK", "") not in ("", "0")
+    size = Smoke if smoke else Full
+    if arguments.repetitions:
+        size.repetitions = arguments.repetitions
+
+    # Proxies live in process groups of their own, so an end from outside must pass by their stop.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    bench = Bench(arguments.build, size)
+    about = machine()
+    say(f"{about['cpu'] or 'CPU unknown'}, {about['cores']} cores, Linux {about['kernel']}")
+    bench.run(arguments.sections or SECTIONS)
+    for print_section in (print_bulk, print_trip, print_setup, print_memory, print_growth, print_crowd):
+        print_section(bench)
+    kept = print_promises(bench)
+    with open(os.path.join(bench.build, "bench.json"), "w", encoding="utf-8") as file:
+        json.dump({"machine": about, "smoke": smoke, "results": bench.results, "promises": kept,
+                   "remarks": bench.remarks}, file, indent=1)
+    if bench.remarks:
+        say()
+        say("Remarks")
+        for text in bench.remarks:
+            say("  " + text)
+    return 1 if bench.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
