@@ -86,12 +86,13 @@ struct Fixture {
 void has_the_old_daemons_defaults(Fixture& f) {
   assert_int_equal(f.parse(""), kRun);
   const Options& o = f.options();
-  const bool texts =
-      o.config == f.file && o.log.empty() && o.pid_file == "/var/run/vncauthproxy/vncauthproxy.pid" &&
-      o.user == "vncauthproxy" && o.group.empty() && o.listen_address == "127.0.0.1" &&
-      o.listen_port == "24999" && o.cert_file == "/var/lib/vncauthproxy/cert.pem" &&
-      o.key_file == "/var/lib/vncauthproxy/key.pem" && o.auth_file == "/var/lib/vncauthproxy/users" &&
-      o.proxy_listen_address == "*" && o.proxy_address.empty();
+  const bool texts = o.config == f.file && o.log.empty() &&
+                     o.pid_file == LOCALSTATEDIR "/run/vncauthproxy/vncauthproxy.pid" &&
+                     o.user == "vncauthproxy" && o.group.empty() && o.listen_address == "127.0.0.1" &&
+                     o.listen_port == "24999" && o.cert_file == LOCALSTATEDIR "/lib/vncauthproxy/cert.pem" &&
+                     o.key_file == LOCALSTATEDIR "/lib/vncauthproxy/key.pem" &&
+                     o.auth_file == LOCALSTATEDIR "/lib/vncauthproxy/users" &&
+                     o.proxy_listen_address == "*" && o.proxy_address.empty();
   assert_true(texts);
   assert_false(o.debug || o.foreground || o.check || o.enable_ssl);
   assert_int_equal(o.min_port, 25000);
