@@ -37,6 +37,7 @@ base_SRC := \
   fd \
   log \
   options \
+  process \
   secret \
   users \
   users_edit
@@ -89,6 +90,7 @@ unit_base := \
   fd \
   log \
   options \
+  process \
   secret \
   users
 unit_proto := \

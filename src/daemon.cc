@@ -96,9 +96,11 @@ int run_daemon(const Options& options) {
   auto prepared = master::prepare(options, true);
   if (!prepared) return start_up_failed(prepared.error());
   base::raise_descriptor_limit();
-  if (*identity)
+  if (*identity) {
+    if (auto given = base::give_log_to((*identity)->uid, (*identity)->gid); !given)
+      return start_up_failed(given.error());
     if (auto became = base::become(**identity); !became) return start_up_failed(became.error());
-  base::forbid_inspection();  // a change of uid undoes it
+  }
 
   base::log_info("vncauthproxy starts");
   readiness.ready();

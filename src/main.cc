@@ -11,6 +11,7 @@
 int main(int argc, char* argv[]) {
   using namespace vncauthproxy;
   base::forbid_inspection();
+  base::fill_standard_descriptors();
   const base::CommandLine line = base::read_command_line(argc, argv);
   switch (line.outcome) {
     case base::CommandLine::Outcome::help:

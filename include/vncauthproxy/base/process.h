@@ -11,6 +11,10 @@
 
 namespace vncauthproxy::base {
 
+// Opens /dev/null in place of whichever of stdin, stdout and stderr is closed: the next socket would else
+// take its number, and what is printed would go to a peer. First of all in main.
+void fill_standard_descriptors();
+
 // No core file, not traceable and its /proc closed to the same uid. Again after every change of uid.
 void forbid_inspection();
 
@@ -19,7 +23,7 @@ void forbid_inspection();
 // share). The child is in a session of its own, is no session leader, and its cwd is /.
 class Readiness {
  public:
-  Readiness() = default;  // foreground: nobody waits
+  Readiness() = default;  // foreground: nobody waits, ready() does nothing
   static Result<Readiness> detach();
   void ready();  // lets the parent go and points stdin, stdout and stderr at /dev/null
 
@@ -27,17 +31,18 @@ class Readiness {
   Fd parent_;
 };
 
-// Locked for as long as this lives (flock); holds the pid of the process that called create(). A file without
-// a lock is stale and taken over; a held lock is in_use, with the holder's pid in the text. Never follows a
-// symbolic link.
+// Locked for as long as this lives (flock), in this process or in a child that inherited it: a worker drops
+// its copy. Holds the pid of the process that called create(). A file without a lock is stale and taken over;
+// a held lock is in_use, with the holder's pid in the text. Denied are symbolic links, what is no regular
+// file or has a second name, and folders that everybody may write to. An empty path is no file.
 class PidFile {
  public:
   PidFile() = default;  // no file
   static Result<PidFile> create(const std::string& path);
   // After detach(), or whenever the pid has changed.
   Result<void> write_pid();
-  // Unlinks the file if it still holds this process's pid. Only on a daemon's own way out; a destructor never
-  // does it.
+  // Unlinks the file if it still holds this process's pid; empties it where the folder does not allow that.
+  // Only on a daemon's own way out; a destructor never does it.
   void remove();
 
  private:
@@ -49,10 +54,12 @@ struct Identity {
   uid_t uid;
   gid_t gid;
 };
-// Looks up user and group (group "": the user's own). Errors are sentences for the operator.
+// Looks up user and group, by name or number (group "": the user's own). Errors are sentences for the
+// operator.
 Result<Identity> find_identity(const std::string& user, const std::string& group);
-// For good: supplementary groups dropped to the user's own list minus privileges (setgroups 0), gid, uid,
-// verified, then PR_SET_NO_NEW_PRIVS. Every failure is an Error; the caller must not run on.
+// For good: no supplementary groups, gid, uid, no capabilities (those three verified, and that there is no
+// way back), then PR_SET_NO_NEW_PRIVS and forbid_inspection(). As uid 0, for an operator who insists, the
+// capabilities stay. Every failure is an Error; the caller must not run on.
 Result<void> become(const Identity& identity);
 
 // Raises the soft limit of descriptors to the hard one; returns it.
