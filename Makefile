@@ -296,10 +296,12 @@ TESTS := $(foreach t,$(UNIT_TESTS),unit/$(notdir $(t))=$(t)) \
   $(foreach s,$(SCRIPTS),script/$(s)=tests/scripts/$(s).sh)
 is_chosen = $(or $(if $(CHECK),,all),$(foreach w,$(CHECK),$(findstring $(w),$(firstword $(subst =, ,$(1))))))
 chosen := $(strip $(foreach t,$(TESTS),$(if $(strip $(call is_chosen,$(t))),$(t))))
-$(if $(filter check,$(MAKECMDGOALS)),$(if $(chosen),,$(error no test has one of "$(CHECK)" in its name)))
+ifneq ($(filter check,$(MAKECMDGOALS)),)
+$(if $(CMOCKA_LIBS),,$(error cmocka was not found: run ./bootstrap --tests))
+$(if $(chosen),,$(error no test has one of "$(CHECK)" in its name))
+endif
 
 check: all $(addprefix $(BUILD)/tests/,$(SUPPORT_PROGRAMS)) $(filter $(BUILD)/%,$(foreach t,$(chosen),$(lastword $(subst =, ,$(t)))))
-	$(if $(CMOCKA_LIBS),,$(error cmocka was not found: run ./bootstrap --tests))
 	@BUILD='$(BUILD)' VNCAUTHPROXY_BUILD='$(abspath $(BUILD))' SANITIZE='$(SANITIZE)' MAKE='$(MAKE)' CXX='$(CXX)' \
 	  tests/scripts/run-tests.sh $(BUILD)/check $(chosen)
 

@@ -37,7 +37,7 @@ files >"$folder/unpacked"
 
 ./configure --quiet --prefix=/usr
 make $jobs
-make $jobs check CHECK="unit script smoke"
+make $jobs check CHECK="unit fuzz script smoke"
 
 make install DESTDIR="$folder/destination" >/dev/null
 [ -n "$(find "$folder/destination" -type f)" ] || complain "nothing was installed"
