@@ -128,8 +128,10 @@ E2E := \
 fuzz_base :=
 fuzz_proto := \
   control \
+  http_head \
   rfb_client \
-  rfb_server
+  rfb_server \
+  ws_codec
 fuzz_ipc :=
 
 # Scripts of tests/scripts that `make check` runs.
