@@ -301,8 +301,7 @@ void names_the_process_that_holds_it(Fixture& f) {
   });
   assert_int_equal(f.up.get(), -1);
   const int code = f.create();
-  const bool said = f.text == "vncauthproxy is already running as process " + std::to_string(holder) +
-                                  ": it holds " + f.path;
+  const bool said = f.text == "already running as process " + std::to_string(holder) + ": it holds " + f.path;
   f.go.put(1);
   assert_int_equal(end_of(holder), 0);
   assert_int_equal(code, kInUse);

@@ -88,7 +88,7 @@ pid_t read_pid(int fd) {
 
 Error already_running(int fd, const std::string& path) {
   const pid_t holder = read_pid(fd);
-  return {ErrorCode::in_use, "vncauthproxy is already running" +
+  return {ErrorCode::in_use, "already running" +
                                  (holder == 0 ? "" : " as process " + std::to_string(holder)) +
                                  ": it holds " + path};
 }
