@@ -39,6 +39,7 @@ base_SRC := \
   options \
   process \
   secret \
+  secret_input \
   users \
   users_edit
 
@@ -82,7 +83,13 @@ worker_SRC := \
   worker
 
 # Programs: NAME_SRC are the objects of its own, NAME_TOP the layers it is linked with (and all below them).
-PROGRAMS :=
+PROGRAMS := \
+  vncauthproxy-client \
+  vncauthproxy-passwd
+vncauthproxy-client_SRC := client/arguments client/connection client/main
+vncauthproxy-client_TOP := proto
+vncauthproxy-passwd_SRC := passwd/main passwd/prompt
+vncauthproxy-passwd_TOP := base
 
 # Unit tests: test_NAME is built from tests/test_NAME.cc and the libraries named here, nothing above them.
 unit_base := \
@@ -122,6 +129,7 @@ SUPPORT_PROGRAMS := \
   vncshot
 # End-to-end tests: e2e/test_NAME runs the built programs, which it finds through VNCAUTHPROXY_BUILD.
 E2E := \
+  passwd \
   support
 
 # Fuzz entries: fuzz_NAME is tests/fuzz/fuzz_NAME.cc with the corpus tests/fuzz/corpus/NAME.
