@@ -84,8 +84,11 @@ worker_SRC := \
 
 # Programs: NAME_SRC are the objects of its own, NAME_TOP the layers it is linked with (and all below them).
 PROGRAMS := \
+  vncauthproxy \
   vncauthproxy-client \
   vncauthproxy-passwd
+vncauthproxy_SRC := main daemon
+vncauthproxy_TOP := master worker
 vncauthproxy-client_SRC := client/arguments client/connection client/main
 vncauthproxy-client_TOP := proto
 vncauthproxy-passwd_SRC := passwd/main passwd/prompt
@@ -146,6 +149,8 @@ fuzz_ipc :=
 SCRIPTS := \
   check-bootstrap \
   check-includes \
+  check-init \
+  check-install \
   check-style
 
 # ---- flags

@@ -93,13 +93,17 @@ int run_daemon(const Options& options) {
   }
   auto pid_file = base::PidFile::create(options.pid_file);
   if (!pid_file) return start_up_failed(pid_file.error());
+  const auto give_up = [&pid_file](const Error& error) {
+    pid_file->remove();
+    return start_up_failed(error);
+  };
   auto prepared = master::prepare(options, true);
-  if (!prepared) return start_up_failed(prepared.error());
+  if (!prepared) return give_up(prepared.error());
   base::raise_descriptor_limit();
   if (*identity) {
     if (auto given = base::give_log_to((*identity)->uid, (*identity)->gid); !given)
-      return start_up_failed(given.error());
-    if (auto became = base::become(**identity); !became) return start_up_failed(became.error());
+      return give_up(given.error());
+    if (auto became = base::become(**identity); !became) return give_up(became.error());
   }
 
   base::log_info("vncauthproxy starts");

@@ -793,6 +793,7 @@ void a_killed_edit_tears_nothing(Fixture& f) {
         f.edit("second", f.good);
         f.edit("second", "");
       }
+    assert_true(child > 0);  // kill(-1) would be everybody
     const timespec moment{0, static_cast<long>(random_below(4'000'000))};
     ::nanosleep(&moment, nullptr);
     if (child > 0) ::kill(child, SIGKILL);  // -1 would be everybody
