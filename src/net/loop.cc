@@ -46,6 +46,10 @@ void Watch::arm(bool on) {
     event_del(get());
 }
 
+void Watch::wake() {
+  if (armed_) event_active(get(), 0, 0);
+}
+
 Timer::Timer(Loop& loop, Callback callback) : Event(loop, -1, EV_TIMEOUT, std::move(callback)) {}
 
 void Timer::start(std::chrono::milliseconds delay) {

@@ -15,6 +15,9 @@
 namespace vncauthproxy::net {
 namespace {
 
+// More than this is encrypted only once the socket has taken what there is.
+constexpr size_t kMaxGathered = 64 * 1024;
+
 Io socket_result(ssize_t count) {
   if (count > 0) return {IoStatus::ok, static_cast<size_t>(count)};
   if (count == 0) return {IoStatus::end};
@@ -24,8 +27,8 @@ Io socket_result(ssize_t count) {
 Io receive(int fd, std::span<uint8_t> into) {
   return socket_result(::recv(fd, into.data(), into.size(), 0));
 }
-Io transmit(int fd, base::Bytes bytes) {
-  return socket_result(::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL));
+Io transmit(int fd, base::Bytes bytes, int flags = 0) {
+  return socket_result(::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | flags));
 }
 
 }  // namespace
@@ -39,7 +42,9 @@ class Gather {
 
   bool empty() const { return sent_ == bytes_.size(); }
   void append(base::Bytes bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
+  void relax() { bytes_.shrink_to_fit(); }
   Io receive_into(std::span<uint8_t> into) { return receive(fd_, into); }
+  size_t size() const { return bytes_.size() - sent_; }
   Io flush() {
     while (!empty()) {
       const Io io = transmit(fd_, base::Bytes(bytes_).subspan(sent_));
@@ -121,47 +126,66 @@ bool Stream::established() const {
   return !ssl_ || SSL_is_init_finished(ssl_.get());
 }
 
+// What a call of OpenSSL that did not succeed means for the caller.
+Io Stream::tls_failure(int result) {
+  const int why = SSL_get_error(ssl_.get(), result);
+  if (why == SSL_ERROR_WANT_READ) return {IoStatus::again};
+  if (why == SSL_ERROR_ZERO_RETURN) return {IoStatus::end};
+  tls_error_ = ERR_peek_error();
+  return {IoStatus::error};
+}
+
+Io Stream::handshake() {
+  if (established()) return {IoStatus::ok};
+  ERR_clear_error();
+  const int result = SSL_do_handshake(ssl_.get());
+  const Io io = result == 1 ? Io{IoStatus::ok} : tls_failure(result);
+  // Even a handshake that failed owes the peer an alert.
+  if (flush().status == IoStatus::error) return {IoStatus::error};
+  return io;
+}
+
 Io Stream::read(std::span<uint8_t> into) {
   if (!ssl_) return receive(fd(), into);
   size_t count = 0;
-  IoStatus status = IoStatus::ok;
+  Io io{IoStatus::ok};
   ERR_clear_error();
-  while (count < into.size()) {
+  while (count < into.size() && io.status == IoStatus::ok) {
     size_t got = 0;
-    const int done = SSL_read_ex(ssl_.get(), into.data() + count, into.size() - count, &got);
+    const int result = SSL_read_ex(ssl_.get(), into.data() + count, into.size() - count, &got);
+    if (result != 1) io = tls_failure(result);
     count += got;
-    if (done == 1) continue;
-    const int why = SSL_get_error(ssl_.get(), done);
-    status = why == SSL_ERROR_WANT_READ     ? IoStatus::again
-             : why == SSL_ERROR_ZERO_RETURN ? IoStatus::end
-                                            : IoStatus::error;
-    break;
   }
   // Handshake records, alerts and key updates are owed even when nothing was read.
   if (owes() && flush().status == IoStatus::error) return {IoStatus::error};
   if (count > 0) return {IoStatus::ok, count};
-  return {status};
+  return io;
 }
 
 bool Stream::pending() const {
   return ssl_ && SSL_has_pending(ssl_.get());
 }
 
-Io Stream::write(base::Bytes bytes) {
-  if (!ssl_) return transmit(fd(), bytes);
-  if (owes()) {
+Io Stream::write(base::Bytes bytes, bool more) {
+  if (!ssl_) return transmit(fd(), bytes, more ? MSG_MORE : 0);
+  if (!established()) return {IoStatus::again};
+  if (gather_->size() > kMaxGathered) {
     const Io io = flush();
     if (io.status != IoStatus::ok) return io;
   }
   size_t written = 0;
   ERR_clear_error();
-  if (SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &written) != 1) return {IoStatus::error};
-  if (flush().status == IoStatus::error) return {IoStatus::error};
+  const int result = SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &written);
+  if (result != 1) return tls_failure(result);
+  if (!more && flush().status == IoStatus::error) return {IoStatus::error};
   return {IoStatus::ok, written};
 }
 
 Io Stream::flush() {
   return gather_ ? gather_->flush() : Io{IoStatus::ok};
+}
+void Stream::relax() {
+  if (gather_) gather_->relax();
 }
 bool Stream::owes() const {
   return gather_ && !gather_->empty();
@@ -178,6 +202,11 @@ void Stream::finish() {
 
 void Stream::forget() {
   ssl_.reset();
+}
+
+std::string Stream::trouble() const {
+  const char* reason = tls_error_ == 0 ? nullptr : ERR_reason_error_string(tls_error_);
+  return reason == nullptr ? "" : std::string("TLS: ") + reason;
 }
 
 void tune_socket(int fd) {

@@ -21,8 +21,6 @@ using base::ErrorCode;
 using base::Handle;
 using base::Result;
 
-constexpr const char* kCiphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
-
 // The oldest entry of OpenSSL's queue is the cause; the rest is where it was passed on.
 Error tls_error(const std::string& what) {
   const unsigned long code = ERR_get_error();
@@ -48,30 +46,51 @@ Result<Handle<BIO>> open_key(const std::string& path) {
   return Handle<BIO>(BIO_new_fp(file, BIO_CLOSE));
 }
 
+// SSL objects are the largest thing in a worker's memory: what a session without tickets, resumption or
+// renegotiation does not need is left out.
+void set_policy(SSL_CTX* context) {
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
+                                   SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_CLEANSE_PLAINTEXT);
+  SSL_CTX_set_num_tickets(context, 0);  // a one-time port has nothing to resume
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+}
+
+Result<void> set_algorithms(SSL_CTX* context, const TlsSettings& settings) {
+  SSL_CTX_set_min_proto_version(context, settings.min_version == "1.3" ? TLS1_3_VERSION : TLS1_2_VERSION);
+  if (SSL_CTX_set_cipher_list(context, settings.ciphers.c_str()) != 1) return tls_error("tls-ciphers");
+  if (SSL_CTX_set_ciphersuites(context, settings.ciphersuites.c_str()) != 1)
+    return tls_error("tls-ciphersuites");
+  return {};
+}
+
+Result<void> set_certificate(SSL_CTX* context, const TlsSettings& settings) {
+  if (SSL_CTX_use_certificate_chain_file(context, settings.cert_file.c_str()) != 1)
+    return tls_error(settings.cert_file);
+  auto file = open_key(settings.key_file);
+  if (!file) return std::move(file.error());
+  const Handle<EVP_PKEY> key(PEM_read_bio_PrivateKey(file->get(), nullptr, nullptr, nullptr));
+  if (!key) return tls_error(settings.key_file);
+  if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1)
+    return tls_error(settings.key_file + ": does not fit " + settings.cert_file);
+  return {};
+}
+
 }  // namespace
 
-Result<Handle<SSL_CTX>> load_tls_context(const std::string& cert_file, const std::string& key_file) {
+Result<Handle<SSL_CTX>> load_tls_context(const TlsSettings& settings) {
   ERR_clear_error();
   Handle<SSL_CTX> context(SSL_CTX_new(TLS_server_method()));
   if (!context) return tls_error("TLS");
-  SSL_CTX* ctx = context.get();
-  SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-  SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
-                               SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF |
-                               SSL_OP_CLEANSE_PLAINTEXT);
-  SSL_CTX_set_num_tickets(ctx, 0);  // a one-time port has nothing to resume
-  SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
-  if (SSL_CTX_set_cipher_list(ctx, kCiphers) != 1) return tls_error("TLS ciphers");
-
-  if (SSL_CTX_use_certificate_chain_file(ctx, cert_file.c_str()) != 1) return tls_error(cert_file);
-  auto bio = open_key(key_file);
-  if (!bio) return std::move(bio.error());
-  const Handle<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio->get(), nullptr, nullptr, nullptr));
-  if (!key) return tls_error(key_file);
-  if (SSL_CTX_use_PrivateKey(ctx, key.get()) != 1 || SSL_CTX_check_private_key(ctx) != 1)
-    return tls_error(key_file + ": does not fit " + cert_file);
+  set_policy(context.get());
+  if (auto set = set_algorithms(context.get(), settings); !set) return std::move(set.error());
+  if (auto set = set_certificate(context.get(), settings); !set) return std::move(set.error());
   return context;
+}
+
+Handle<SSL_CTX> share(SSL_CTX& context) {
+  SSL_CTX_up_ref(&context);
+  return Handle<SSL_CTX>(&context);
 }
 
 std::chrono::seconds certificate_life(SSL_CTX& context) {

@@ -48,6 +48,7 @@ class Watch : public Event {
   Watch(Loop& loop, int fd, For what, Callback callback);
   void arm(bool on = true);
   bool armed() const { return armed_; }
+  void wake();  // calls back in the next turn, ready or not, if it is still armed then
 
  private:
   bool armed_ = false;

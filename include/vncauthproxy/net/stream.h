@@ -40,6 +40,8 @@ class Stream {
   int fd() const { return socket_.get(); }
   bool secure() const { return ssl_ != nullptr; }
   bool established() const;  // plain: from the start; TLS: after the handshake
+  // The next step of the TLS handshake; ok (count 0) once established. read() does it as well.
+  Io handshake();
 
   // As much as there is, up to into.size(). When a TLS stream fills `into` more may wait in it unseen by any
   // Watch: see pending().
@@ -47,19 +49,26 @@ class Stream {
   bool pending() const;
   // Plain: what the socket takes, which may be less than all. TLS: all of it is encrypted at once, or
   // `again`; then owes() tells whether the socket has taken it.
-  Io write(base::Bytes bytes);
+  // `more`: something follows at once, and may leave together with this.
+  Io write(base::Bytes bytes, bool more = false);
   Io flush();  // ok (count 0): nothing is owed
   bool owes() const;
+  void relax();  // gives back memory that only bulk needed
 
   // Ends our direction: close_notify where there is TLS, then FIN. Call it when nothing is owed.
   void finish();
   // Forgets the session keys without a byte to the peer; for a forked child that must not hold them.
   void forget();
+  // After an error of TLS: what OpenSSL says about it. "" when there is nothing to say.
+  std::string trouble() const;
 
  private:
+  Io tls_failure(int result);
+
   base::Fd socket_;
   std::unique_ptr<Gather> gather_;  // before ssl_: its BIO writes here
   base::Handle<SSL> ssl_;
+  unsigned long tls_error_ = 0;
 };
 
 // TCP_NODELAY, and keepalive after 60 s idle, every 15 s, 4 times. Accepted sockets inherit both from their
