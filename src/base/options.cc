@@ -143,6 +143,11 @@ Result<void> timeout(Options& options, const std::string& value) {
   return {};
 }
 
+Result<void> tls_version(Options& options, const std::string& value) {
+  if (value != "1.2" && value != "1.3") return bad("is neither 1.2 nor 1.3");
+  return text<&Options::tls_min_version>(options, value);
+}
+
 // ---- the table
 
 struct Row {
@@ -193,6 +198,13 @@ constexpr Row kRows[] = {
      some_file<&Options::cert_file>, "The certificate for TLS, followed by its chain, in PEM."},
     {"key-file", 0, "FILE", LOCALSTATEDIR "/lib/vncauthproxy/key.pem", kAnywhere,
      some_file<&Options::key_file>, "The private key of the certificate, in PEM."},
+    {"tls-min-version", 0, "VERSION", "1.2", kAnywhere, tls_version,
+     "The oldest TLS that is spoken, 1.2 or 1.3, with control clients and viewers alike."},
+    {"tls-ciphers", 0, "LIST", "ECDHE+AESGCM:ECDHE+CHACHA20", kAnywhere, some_text<&Options::tls_ciphers>,
+     "What TLS 1.2 may use, as openssl-ciphers(1) spells it."},
+    {"tls-ciphersuites", 0, "LIST",
+     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256", kAnywhere,
+     some_text<&Options::tls_ciphersuites>, "What TLS 1.3 may use."},
     {"auth-file", 0, "FILE", LOCALSTATEDIR "/lib/vncauthproxy/users", kAnywhere,
      some_file<&Options::auth_file>, "The users who may ask for forwardings; see vncauthproxy-passwd(1)."},
 
@@ -216,6 +228,14 @@ constexpr Row kRows[] = {
      "How long a connected viewer has to authenticate: people type passwords."},
     {"auth-attempts", 0, "N", "3", kAnywhere, count<&Options::auth_attempts>,
      "How many wrong passwords end a forwarding."},
+
+    {"web", 0, "DIR", kNone, kAnywhere, file_or_none<&Options::web>,
+     "Serve the files below DIR to browsers on the one-time ports of vnc-ws and vnc-wss: noVNC, say, that "
+     "Debian "
+     "installs in /usr/share/novnc. Without it, no pages."},
+    {"ws-ping-interval", 0, "SECONDS", "15", kAnywhere, pause<&Options::ws_ping_interval>,
+     "Ask a quiet viewer behind a WebSocket for a sign of life that often; two that stay unanswered end the "
+     "session. 0 is never."},
 };
 
 constexpr int kLongBase = 256;  // what getopt_long() returns for row i is kLongBase + i

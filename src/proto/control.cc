@@ -307,9 +307,11 @@ std::variant<Request, Failure> parse_request(std::string_view object) {
 }
 
 std::string to_json(const Success& success) {
+  std::string more;
+  if (!success.url.empty()) more = with_text(", \"url\": ", success.url, "");
   return with_text("{\"source_port\": " + std::to_string(success.source_port) +
                        ", \"status\": \"OK\", \"proxy_address\": ",
-                   success.proxy_address, "}");
+                   success.proxy_address, more + "}");
 }
 
 std::string to_json(const Failure& failure) {

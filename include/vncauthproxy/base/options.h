@@ -26,6 +26,7 @@ struct Options {
   std::string listen_address, listen_port;
   bool enable_ssl = false;
   std::string cert_file, key_file;
+  std::string tls_min_version, tls_ciphers, tls_ciphersuites;
   std::string auth_file;
 
   std::string proxy_listen_address;
@@ -38,6 +39,9 @@ struct Options {
   std::chrono::milliseconds connect_timeout{};
   std::chrono::milliseconds auth_timeout{};
   unsigned auth_attempts = 0;
+
+  std::string web;                               // folder of pages; empty: none
+  std::chrono::milliseconds ws_ping_interval{};  // 0: no pings
 };
 
 // One row of the table, as documents and tests see it.
