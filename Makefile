@@ -76,7 +76,9 @@ master_SRC := \
 
 worker_SRC := \
   backend_side \
+  door \
   link \
+  pages \
   relay \
   session \
   viewer_side \

@@ -123,6 +123,9 @@ void BackendSide::advance(bool at_end) {
 }
 
 void BackendSide::out_of_time() {
+  // A backend that stalled within its reason has said enough.
+  base::ByteReader in(base::Bytes(input_).first(filled_));
+  if (Error error = handshake_.ended(in); error.code != ErrorCode::closed) return report(std::move(error));
   std::string reason = name() + " did not answer in time";
   if (!last_failure_.empty()) reason += " (" + last_failure_ + ")";
   report(Error{ErrorCode::timeout, std::move(reason)});

@@ -1,34 +1,158 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "worker/link.h"
 
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "vncauthproxy/base/log.h"
+
 namespace vncauthproxy::worker {
 
 using net::Io;
 using net::IoStatus;
+using proto::WsCodec;
+
+namespace {
+
+constexpr size_t kRawBuffer = 16 * 1024;
+constexpr unsigned kMaxUnanswered = 2;
+
+}  // namespace
+
+Link::Link(net::Stream stream) : stream_(std::move(stream)) {}
+
+Link::Link(net::Stream stream, WsCodec::Mode mode, base::Bytes early)
+    : stream_(std::move(stream)),
+      codec_(std::make_unique<WsCodec>(mode)),
+      mode_(mode),
+      early_(early.begin(), early.end()) {}
+
+// ---- from the viewer
+
+Io Link::receive(std::span<uint8_t> into) {
+  if (!codec_) return stream_.read(into);
+  if (codec_->input_over()) {
+    end_told_ = true;
+    return {codec_->failure().code != 0 ? IoStatus::error : IoStatus::end};
+  }
+  // Unwrapping makes bytes fewer, but for the slack: what fits raw fits unwrapped.
+  std::array<uint8_t, kRawBuffer> room;
+  const size_t most = std::min(room.size(), into.size() - WsCodec::kDecodeSlack);
+  size_t size = std::min(most, early_.size());
+  if (size > 0) {
+    std::copy_n(early_.begin(), size, room.begin());
+    early_.erase(early_.begin(), early_.begin() + static_cast<long>(size));
+  } else {
+    const Io io = stream_.read(std::span(room).first(most));
+    if (io.status != IoStatus::ok) return io;
+    size = io.count;
+  }
+  heard_ = true;
+  const size_t count = codec_->decode(base::Bytes(room).first(size), into);
+  if (!send_control()) return {IoStatus::error};
+  if (count > 0) return {IoStatus::ok, count};
+  return codec_->input_over() ? receive(into) : Io{IoStatus::again};
+}
+
+bool Link::pending() const {
+  return stream_.pending() || !early_.empty() || (codec_ && codec_->input_over() && !end_told_);
+}
+
+std::string Link::trouble() const {
+  if (codec_ && codec_->failure().code != 0)
+    return "breach of WebSocket: " + std::string(codec_->failure().reason) + " (" +
+           std::to_string(codec_->failure().code) + ")";
+  return stream_.trouble();
+}
+
+// ---- to the viewer
 
 bool Link::send(base::Bytes rfb) {
-  if (!owes()) {
-    const Io io = stream_.write(rfb);
-    if (io.status == IoStatus::error) return false;
-    rfb = rfb.subspan(io.count);
+  if (rfb.empty()) return true;
+  if (!codec_) return put(rfb, false);
+  if (codec_->close_queued()) return false;
+  if (mode_ == WsCodec::Mode::binary)
+    return put(proto::frame_header(rfb.size(), proto::WsOpcode::binary).view(), true) && put(rfb, false);
+  std::vector<uint8_t> frame(proto::base64_frame_size(rfb.size()));
+  base::ByteWriter out(frame);
+  proto::put_base64_frame(rfb, out);
+  return put(frame, false);
+}
+
+// What the stream does not take is owed, in order. `more`: a further put() follows at once.
+bool Link::put(base::Bytes bytes, bool more) {
+  if (sent_ == owed_.size()) {
+    const Io io = stream_.write(bytes, more);
+    if (io.status == IoStatus::error || io.status == IoStatus::end) return false;
+    bytes = bytes.subspan(io.count);
   }
-  owed_.insert(owed_.end(), rfb.begin(), rfb.end());
+  owed_.insert(owed_.end(), bytes.begin(), bytes.end());
   return true;
 }
 
 bool Link::flush() {
-  while (owes()) {
+  if (stream_.flush().status == IoStatus::error) return false;
+  while (sent_ < owed_.size()) {
     const Io io = stream_.write(base::Bytes(owed_).subspan(sent_));
     if (io.status != IoStatus::ok) return io.status == IoStatus::again;
     sent_ += io.count;
   }
   owed_ = {};  // the memory goes back: a viewer that lagged once should not cost its session for good
   sent_ = 0;
+  return send_control();
+}
+
+// Pongs, pings and the close go between frames, and only while the viewer takes what we send: one that floods
+// us with pings and does not read gets one pong in the end.
+bool Link::send_control() {
+  if (!codec_ || !codec_->has_control() || payload_left_ > 0 || owes()) return true;
+  std::array<uint8_t, WsCodec::kMaxControlOutput> room;
+  return put(base::Bytes(room).first(codec_->take_control(room)), false);
+}
+
+bool Link::spliceable() const {
+  return !stream_.secure() && (!codec_ || mode_ == WsCodec::Mode::binary);
+}
+
+bool Link::announce(size_t size) {
+  if (!codec_) return true;
+  if (codec_->close_queued()) return false;
+  payload_left_ = size;
+  return put(proto::frame_header(size, proto::WsOpcode::binary).view(), true);
+}
+
+bool Link::delivered(size_t size) {
+  if (!codec_) return true;
+  payload_left_ -= size;
+  return send_control();
+}
+
+bool Link::ask_for_life() {
+  if (!codec_) return true;
+  if (std::exchange(heard_, false)) {
+    unanswered_ = 0;
+    return true;
+  }
+  if (unanswered_ == kMaxUnanswered) return false;
+  codec_->ping();
+  if (!send_control()) return false;
+  if (!codec_->has_control()) ++unanswered_;  // one that waits behind data was not asked yet
   return true;
 }
 
-void Link::dismiss() {
+// ---- the end
+
+void Link::finish(Goodbye goodbye, std::string_view reason) {
+  if (codec_) {
+    codec_->close(static_cast<uint16_t>(goodbye), reason);
+    send_control();
+  }
   stream_.finish();
+}
+
+void Link::dismiss(std::string_view reason) {
+  finish(Goodbye::refused, reason);
   uint8_t waste[4096];
   for (int i = 0; i < 16 && stream_.read(waste).status == IoStatus::ok; ++i) {
   }

@@ -66,7 +66,7 @@ Io Pipe::drain(int to) {
 }
 
 Relay::Relay(net::Loop& loop, Backend backend, Link viewer, const std::vector<uint8_t>& early_input,
-             Over over)
+             std::chrono::milliseconds ping_interval, Over over)
     : backend_(std::move(backend.socket)),
       viewer_(std::move(viewer)),
       over_(std::move(over)),
@@ -75,6 +75,8 @@ Relay::Relay(net::Loop& loop, Backend backend, Link viewer, const std::vector<ui
       viewer_read_(loop, viewer_.fd(), Watch::For::reading, [this] { viewer_readable(); }),
       viewer_write_(loop, viewer_.fd(), Watch::For::writing, [this] { viewer_writable(); }),
       bulk_timer_(loop, [this] { bulk_tick(); }),
+      ping_interval_(ping_interval),
+      life_timer_(loop, [this] { life_tick(); }),
       end_timer_(loop, [this] { out_of_time(); }) {
   // A peer that is gone already shows itself at the first read.
   to_viewer_ = backend.early.size();
@@ -84,6 +86,7 @@ Relay::Relay(net::Loop& loop, Backend backend, Link viewer, const std::vector<ui
     settle_backend();
   else
     send_to_backend(early_input);
+  if (ping_interval_.count() > 0) life_timer_.start(ping_interval_);
 }
 
 // ---- toward the viewer
@@ -95,7 +98,7 @@ void Relay::backend_readable() {
     if (io.status != IoStatus::ok) return backend_ended(io.status);
     to_viewer_ += io.count;
     if (io.count >= kSmallBuffer) saw_bulk();
-    if (!push_to_viewer()) return viewer_refuses();
+    if (!viewer_.announce(io.count) || !push_to_viewer()) return viewer_lost("Client connection lost");
     return settle_viewer();
   }
   if (!buffer_.empty()) return take_from_backend(buffer_);
@@ -108,35 +111,38 @@ void Relay::take_from_backend(std::span<uint8_t> room) {
   if (io.status == IoStatus::again) return;
   if (io.status != IoStatus::ok) return backend_ended(io.status);
   to_viewer_ += io.count;
-  if (!viewer_.send(room.first(io.count))) return viewer_refuses();
+  if (!viewer_.send(room.first(io.count))) return viewer_lost("Client connection lost");
   if (io.count >= kSmallBuffer) saw_bulk();
   settle_viewer();
 }
 
 bool Relay::push_to_viewer() {
   if (!viewer_.flush()) return false;
-  return viewer_.owes() || pipe_.empty() || pipe_.drain(viewer_.fd()).status != IoStatus::error;
+  if (viewer_.owes() || pipe_.empty()) return true;
+  const Io io = pipe_.drain(viewer_.fd());
+  return io.status != IoStatus::error && viewer_.delivered(io.count);
 }
 
 void Relay::viewer_writable() {
-  if (!push_to_viewer()) return viewer_refuses();
+  if (!push_to_viewer()) return viewer_lost("Client connection lost");
   if (!backend_open_) end_timer_.start(kEndTime);  // it still takes: its time starts anew
   settle_viewer();
 }
 
 void Relay::settle_viewer() {
+  if (viewer_settled_) return;
   const bool owed = viewer_is_owed();
   viewer_write_.arm(owed);
   backend_read_.arm(backend_open_ && !owed);
-  if (backend_open_ || owed || viewer_settled_) return;
-  viewer_.finish();
+  if (backend_open_ || owed) return;
+  viewer_.finish(goodbye_, reason_);
   viewer_settled_ = true;
   end_if_settled();
 }
 
 void Relay::saw_bulk() {
   if (std::exchange(bulk_seen_, true) || pipe_.is_open() || !buffer_.empty()) return;
-  if (!pipe_.open()) buffer_.resize(kBulkBuffer);
+  if (!viewer_.spliceable() || !pipe_.open()) buffer_.resize(kBulkBuffer);
   bulk_timer_.start(kBulkQuiet);
 }
 
@@ -144,9 +150,15 @@ void Relay::bulk_tick() {
   if (!std::exchange(bulk_seen_, false) && pipe_.empty()) {
     pipe_.close();
     buffer_ = {};
-    return;
+    return viewer_.relax();
   }
   bulk_timer_.start(kBulkQuiet);
+}
+
+void Relay::life_tick() {
+  if (!viewer_.ask_for_life()) return viewer_lost("Client went quiet, two pings are unanswered");
+  settle_viewer();
+  life_timer_.start(ping_interval_);
 }
 
 // ---- toward the backend: a person's input, small and rare
@@ -154,6 +166,7 @@ void Relay::bulk_tick() {
 void Relay::viewer_readable() {
   std::array<uint8_t, kSmallBuffer> room;
   const Io io = viewer_.receive(room);
+  settle_viewer();  // it may be owed a pong
   if (io.status == IoStatus::again) return;
   if (io.status != IoStatus::ok) return viewer_ended(io.status);
   send_to_backend(base::Bytes(room).first(io.count));
@@ -181,6 +194,7 @@ void Relay::settle_backend() {
   if (!owed) owed_to_backend_ = {};
   backend_write_.arm(owed);
   viewer_read_.arm(viewer_open_ && !owed);
+  if (viewer_.pending()) viewer_read_.wake();
   if (viewer_open_ || owed || backend_settled_) return;
   ::shutdown(backend_.get(), SHUT_WR);
   backend_settled_ = true;
@@ -191,14 +205,22 @@ void Relay::settle_backend() {
 
 void Relay::backend_ended(IoStatus how) {
   backend_open_ = false;
+  if (how == IoStatus::error) goodbye_ = Goodbye::failed;
   end_within(how == IoStatus::end ? "Server connection closed" : "Server connection lost", kEndTime);
   settle_viewer();
 }
 
 void Relay::viewer_ended(IoStatus how) {
+  const std::string trouble = viewer_.trouble();
   viewer_open_ = false;
-  end_within(how == IoStatus::end ? "Client connection closed" : "Client connection lost", kEndTime);
+  end_within(how == IoStatus::end ? "Client connection closed"
+             : trouble.empty()    ? "Client connection lost"
+                                  : "Client connection lost: " + trouble,
+             kEndTime);
   settle_backend();
+  if (!viewer_.closing()) return;
+  viewer_.finish(goodbye_, reason_);
+  viewer_lost(reason_);
 }
 
 void Relay::backend_refuses() {
@@ -208,17 +230,20 @@ void Relay::backend_refuses() {
   settle_backend();
 }
 
-void Relay::viewer_refuses() {
+// Nothing more can be sent to it; what it sent before may still be there to be read.
+void Relay::viewer_lost(std::string reason) {
   pipe_.close();
+  life_timer_.stop();
   backend_open_ = false;
   viewer_settled_ = true;
   backend_read_.arm(false);
   viewer_write_.arm(false);
-  end_within("Client connection lost", kEndTime);
+  end_within(std::move(reason), kEndTime);
   end_if_settled();
 }
 
 void Relay::stop(std::string reason, std::chrono::milliseconds grace) {
+  goodbye_ = Goodbye::going_away;
   backend_open_ = viewer_open_ = false;
   end_within(std::move(reason), grace);
   settle_viewer();

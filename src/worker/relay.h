@@ -37,7 +37,9 @@ class Relay {
  public:
   using Over = std::function<void(std::string reason)>;
   // `early_input` is what the viewer has sent already. `over` is called once and must not destroy this.
-  Relay(net::Loop& loop, Backend backend, Link viewer, const std::vector<uint8_t>& early_input, Over over);
+  // `ping_interval` 0: a quiet viewer is never asked for a sign of life.
+  Relay(net::Loop& loop, Backend backend, Link viewer, const std::vector<uint8_t>& early_input,
+        std::chrono::milliseconds ping_interval, Over over);
 
   uint64_t to_viewer() const { return to_viewer_; }
   uint64_t from_viewer() const { return from_viewer_; }
@@ -54,6 +56,7 @@ class Relay {
   void settle_viewer();
   void saw_bulk();
   void bulk_tick();
+  void life_tick();
 
   // Toward the backend.
   void viewer_readable();
@@ -65,7 +68,7 @@ class Relay {
   void backend_ended(net::IoStatus how);
   void viewer_ended(net::IoStatus how);
   void backend_refuses();  // takes no more
-  void viewer_refuses();
+  void viewer_lost(std::string reason);
   void end_within(std::string reason, std::chrono::milliseconds time);
   void end_if_settled();
   void end();
@@ -88,9 +91,12 @@ class Relay {
   std::vector<uint8_t> owed_to_backend_;
 
   std::string reason_;  // why it ends, once it does
-  int unsent_ = 0;      // what the kernel still held for the viewer when the time was last up
+  Goodbye goodbye_ = Goodbye::normal;
+  int unsent_ = 0;  // what the kernel still held for the viewer when the time was last up
   net::Watch backend_read_, backend_write_, viewer_read_, viewer_write_;
   net::Timer bulk_timer_;
+  std::chrono::milliseconds ping_interval_;
+  net::Timer life_timer_;
   net::Timer end_timer_;
 };
 

@@ -27,9 +27,9 @@ FailureCode failure_code(ErrorCode code) {
     case ErrorCode::timeout:
       return FailureCode::backend_timeout;
     case ErrorCode::denied:
-    case ErrorCode::unsupported:
       return FailureCode::backend_auth;
     case ErrorCode::refused:
+    case ErrorCode::unsupported:
     case ErrorCode::invalid:
     case ErrorCode::closed:
       return FailureCode::backend_refused;
@@ -133,6 +133,7 @@ void Session::relay() {
   viewer_->grant();  // a viewer that is gone shows itself at the relay's first read
   relay_since_ = std::chrono::steady_clock::now();
   relay_ = std::make_unique<Relay>(loop_, std::move(*backend_), std::move(viewer_->link), viewer_->early,
+                                   handover_.ws_ping_interval,
                                    [this](std::string reason) { end(std::move(reason)); });
   backend_.reset();
   viewer_.reset();

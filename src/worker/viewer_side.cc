@@ -2,6 +2,7 @@
 #include "worker/viewer_side.h"
 
 #include <algorithm>
+#include <climits>
 #include <utility>
 
 #include "vncauthproxy/base/log.h"
@@ -16,6 +17,8 @@ using Stage = RfbServer::Stage;
 
 // For what programs send by themselves; a person may be typing the password, which has --auth-timeout.
 constexpr std::chrono::seconds kStepTimeout{10};
+// A handshake takes three; the rest is for viewers that send single bytes, and for pings.
+constexpr uint64_t kMaxFrames = 256;
 
 // Goodbyes are best effort: what does not fit an empty socket buffer is not worth waiting for.
 void say(Link& link, const base::ByteWriter& words) {
@@ -36,26 +39,34 @@ void VerifiedViewer::refuse(std::string_view reason) {
   base::ByteWriter out(room);
   handshake.refuse(reason, out);
   say(link, out);
-  link.dismiss();
+  link.dismiss(reason);
 }
 
 struct ViewerSide::Candidate {
-  Candidate(ViewerSide& side, base::Fd socket, const base::Endpoint& from)
-      : link(net::Stream(std::move(socket))),
+  Candidate(ViewerSide& side, net::Stream stream, const base::Endpoint& from)
+      : door(std::in_place, std::move(stream), side.websocket(), side.pages_),
         handshake(side.handover_.password),
         peer(from),
-        watch(side.loop_, link.fd(), net::Watch::For::reading, [&side, this] { side.readable(*this); }),
+        read(side.loop_, door->fd(), net::Watch::For::reading, [&side, this] { side.ready(*this); }),
+        write(side.loop_, door->fd(), net::Watch::For::writing, [&side, this] { side.ready(*this); }),
         deadline(side.loop_, [&side, this] {
           side.fail(*this, {base::ErrorCode::timeout, "took too long"});
         }) {}
 
-  Link link;
+  // How far it got, for deadlines and for who has to go when it gets crowded.
+  unsigned progress() const {
+    return door ? door->milestones() : kThroughTheDoor + static_cast<unsigned>(handshake.stage());
+  }
+  static constexpr unsigned kThroughTheDoor = 1U << 30;
+
+  std::optional<Door> door;  // until it is open
+  std::optional<Link> link;  // from then on
   RfbServer handshake;
   base::Endpoint peer;
   std::array<uint8_t, 256> input;
   size_t filled = 0;
-  Stage timed = Stage::over;  // the stage its deadline was set for
-  net::Watch watch;
+  unsigned timed = UINT_MAX;  // the progress its deadline was set for
+  net::Watch read, write;
   net::Timer deadline;
 };
 
@@ -65,6 +76,7 @@ ViewerSide::ViewerSide(net::Loop& loop, ipc::Handover& handover, Verified verifi
       verified_(std::move(verified)),
       gave_up_(std::move(gave_up)),
       attempts_left_(handover.auth_attempts),
+      pages_(std::move(handover.web)),
       port_deadline_(loop, [this] {
         close_port();
         give_up_if_alone();
@@ -78,16 +90,18 @@ ViewerSide::ViewerSide(net::Loop& loop, ipc::Handover& handover, Verified verifi
 
 ViewerSide::~ViewerSide() = default;
 
+bool ViewerSide::websocket() const {
+  return handover_.type == proto::ViewerType::vnc_ws || handover_.type == proto::ViewerType::vnc_wss;
+}
+
 void ViewerSide::admit(base::Fd socket, const base::Endpoint& peer) {
   base::log_info("Connection from %s", peer.to_string().c_str());
   make_room();
-  Candidate& candidate = candidates_.emplace_back(*this, std::move(socket), peer);
-  std::array<uint8_t, RfbServer::kMaxOutput> room;
-  base::ByteWriter out(room);
-  candidate.handshake.greet(out);
-  candidate.link.send(out.written());
-  candidate.watch.arm();
-  arm_deadline(candidate);
+  Candidate& candidate = candidates_.emplace_back(
+      *this, handover_.tls ? net::Stream(std::move(socket), *handover_.tls) : net::Stream(std::move(socket)),
+      peer);
+  candidate.read.arm();
+  at_the_door(candidate);  // a plain viewer passes at once
 }
 
 // Full: the one that got least far goes, the oldest of them, so that honest viewers who come late still get
@@ -102,50 +116,95 @@ void ViewerSide::make_room() {
 }
 
 void ViewerSide::arm_deadline(Candidate& candidate) {
-  const Stage stage = candidate.handshake.stage();
-  if (stage == candidate.timed) return;
-  candidate.timed = stage;
-  candidate.deadline.start(stage == Stage::response ? handover_.auth_timeout
-                                                    : std::chrono::milliseconds(kStepTimeout));
+  if (std::exchange(candidate.timed, candidate.progress()) == candidate.progress()) return;
+  const bool person = !candidate.door && candidate.handshake.stage() == Stage::response;
+  candidate.deadline.start(person ? handover_.auth_timeout : std::chrono::milliseconds(kStepTimeout));
 }
 
-void ViewerSide::readable(Candidate& candidate) {
-  const Io io = candidate.link.receive(std::span(candidate.input).subspan(candidate.filled));
-  if (io.status == IoStatus::again) return;
-  if (io.status != IoStatus::ok) {
+void ViewerSide::ready(Candidate& candidate) {
+  if (candidate.door) return at_the_door(candidate);
+  if (candidate.link->owes() && !candidate.link->flush()) return drop(candidate);
+  candidate.write.arm(candidate.link->owes());
+  read_handshake(candidate);
+}
+
+void ViewerSide::at_the_door(Candidate& candidate) {
+  switch (candidate.door->advance()) {
+    case Door::Step::waiting:
+      candidate.write.arm(candidate.door->wants_write());
+      return arm_deadline(candidate);
+    case Door::Step::over: {
+      const std::string& trouble = candidate.door->trouble();
+      if (!trouble.empty())
+        base::log_warning("viewer %s refused: %s", candidate.peer.to_string().c_str(), trouble.c_str());
+      return drop(candidate);
+    }
+    case Door::Step::open:
+      candidate.link.emplace(candidate.door->take());
+      candidate.door.reset();
+      return greet(candidate);
+  }
+}
+
+void ViewerSide::greet(Candidate& candidate) {
+  std::array<uint8_t, RfbServer::kMaxOutput> room;
+  base::ByteWriter out(room);
+  candidate.handshake.greet(out);
+  if (!candidate.link->send(out.written())) return drop(candidate);
+  candidate.write.arm(candidate.link->owes());
+  arm_deadline(candidate);
+  if (candidate.link->pending()) candidate.read.wake();
+}
+
+void ViewerSide::read_handshake(Candidate& candidate) {
+  const Io io = candidate.link->receive(std::span(candidate.input).subspan(candidate.filled));
+  if (io.status == IoStatus::error && !candidate.link->trouble().empty())
+    return fail(candidate, {base::ErrorCode::invalid, candidate.link->trouble()});
+  if (io.status == IoStatus::end || io.status == IoStatus::error) {
     base::log_info("viewer %s left before it authenticated", candidate.peer.to_string().c_str());
     return drop(candidate);
   }
+  if (candidate.link->frames() > kMaxFrames)
+    return fail(candidate, {base::ErrorCode::too_large, "too many frames before it authenticated"});
+  if (io.status == IoStatus::again) return;
   candidate.filled += io.count;
 
   std::array<uint8_t, RfbServer::kMaxOutput> room;
   base::ByteReader in(base::Bytes(candidate.input).first(candidate.filled));
   base::ByteWriter out(room);
   const auto proof = candidate.handshake.advance(in, out);
-  if (out.size() > 0 && !candidate.link.send(out.written())) return drop(candidate);
+  if (out.size() > 0 && !candidate.link->send(out.written())) return drop(candidate);
+  candidate.write.arm(candidate.link->owes());
   const base::Bytes rest = in.rest();
   std::copy(rest.begin(), rest.end(), candidate.input.begin());
   candidate.filled = rest.size();
   if (!proof) return fail(candidate, proof.error());
   if (*proof) return let_in(candidate, **proof);
   arm_deadline(candidate);
+  if (candidate.link->pending()) candidate.read.wake();
 }
 
 void ViewerSide::fail(Candidate& candidate, const base::Error& error) {
   base::log_warning("viewer %s refused: %s", candidate.peer.to_string().c_str(), error.detail.c_str());
-  if (error.code == base::ErrorCode::timeout) {
-    std::array<uint8_t, RfbServer::kMaxOutput> room;
-    base::ByteWriter out(room);
-    candidate.handshake.refuse("Timed out", out);
-    say(candidate.link, out);
-  }
-  candidate.link.dismiss();
-  if (error.code == base::ErrorCode::denied && --attempts_left_ == 0) {
-    remove(candidate);
-    stop("Too many authentication failures");
-    return give_up("Authentication failed too often");
-  }
-  drop(candidate);
+  const bool credential_spent = error.code == base::ErrorCode::denied;
+  if (error.code == base::ErrorCode::timeout)
+    refuse(candidate, "Timed out");
+  else if (candidate.link)
+    candidate.link->dismiss(credential_spent ? "Authentication failed" : "Refused");
+  remove(candidate);
+  if (!credential_spent || --attempts_left_ > 0) return give_up_if_alone();
+  stop("Too many authentication failures");
+  give_up("Authentication failed too often");
+}
+
+// In the form of its stage; one that has not reached RFB has nothing to be told.
+void ViewerSide::refuse(Candidate& candidate, std::string_view reason) {
+  if (!candidate.link) return;
+  std::array<uint8_t, RfbServer::kMaxOutput> room;
+  base::ByteWriter out(room);
+  candidate.handshake.refuse(reason, out);
+  say(*candidate.link, out);
+  candidate.link->dismiss(reason);
 }
 
 void ViewerSide::drop(const Candidate& candidate) {
@@ -155,7 +214,7 @@ void ViewerSide::drop(const Candidate& candidate) {
 
 void ViewerSide::let_in(Candidate& candidate, proto::Verified proof) {
   VerifiedViewer viewer(
-      proof, std::move(candidate.link), std::move(candidate.handshake),
+      proof, std::move(*candidate.link), std::move(candidate.handshake),
       {candidate.input.begin(), candidate.input.begin() + static_cast<long>(candidate.filled)},
       candidate.peer);
   remove(candidate);
@@ -166,13 +225,7 @@ void ViewerSide::let_in(Candidate& candidate, proto::Verified proof) {
 
 void ViewerSide::stop(std::string_view reason) {
   close_port();
-  for (Candidate& candidate : candidates_) {
-    std::array<uint8_t, RfbServer::kMaxOutput> room;
-    base::ByteWriter out(room);
-    candidate.handshake.refuse(reason, out);
-    say(candidate.link, out);
-    candidate.link.dismiss();
-  }
+  for (Candidate& candidate : candidates_) refuse(candidate, reason);
   candidates_.clear();
 }
 

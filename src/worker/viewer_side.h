@@ -9,6 +9,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,9 @@
 #include "vncauthproxy/net/listener.h"
 #include "vncauthproxy/net/loop.h"
 #include "vncauthproxy/proto/rfb_server.h"
+#include "worker/door.h"
 #include "worker/link.h"
+#include "worker/pages.h"
 
 namespace vncauthproxy::worker {
 
@@ -47,8 +50,8 @@ class ViewerSide {
 
   using Verified = std::function<void(VerifiedViewer)>;
   using GaveUp = std::function<void(std::string reason)>;  // no viewer will come any more
-  // Takes the listeners out of the handover, which is a loan otherwise. One of the two functions is called,
-  // once, and may destroy this object.
+  // Takes the listeners and the pages out of the handover, which is a loan otherwise. One of the two
+  // functions is called, once, and may destroy this object.
   ViewerSide(net::Loop& loop, ipc::Handover& handover, Verified verified, GaveUp gave_up);
   ~ViewerSide();
 
@@ -58,11 +61,16 @@ class ViewerSide {
  private:
   struct Candidate;
 
+  bool websocket() const;
   void admit(base::Fd socket, const base::Endpoint& peer);
   void make_room();
-  void readable(Candidate& candidate);
+  void ready(Candidate& candidate);
+  void at_the_door(Candidate& candidate);
+  void greet(Candidate& candidate);
+  void read_handshake(Candidate& candidate);
   void arm_deadline(Candidate& candidate);
   void fail(Candidate& candidate, const base::Error& error);
+  void refuse(Candidate& candidate, std::string_view reason);
   void drop(const Candidate& candidate);
   void let_in(Candidate& candidate, proto::Verified proof);
   void remove(const Candidate& candidate);
@@ -75,6 +83,7 @@ class ViewerSide {
   Verified verified_;
   GaveUp gave_up_;
   unsigned attempts_left_;
+  Pages pages_;
   std::list<net::Acceptor> acceptors_;
   net::Timer port_deadline_;
   std::list<Candidate> candidates_;  // oldest first

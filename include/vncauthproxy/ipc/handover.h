@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "vncauthproxy/base/fd.h"
+#include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/secret.h"
 #include "vncauthproxy/proto/control.h"
 
@@ -29,6 +30,10 @@ struct Handover {
   std::chrono::milliseconds connect_timeout{};  // how long the port stays open
   std::chrono::milliseconds auth_timeout{};     // how long a connected viewer has to authenticate
   unsigned auth_attempts = 1;                   // wrong responses until the forwarding ends
+
+  base::Handle<SSL_CTX> tls;                     // for types that need it
+  base::Fd web;                                  // the folder of pages; none: no pages
+  std::chrono::milliseconds ws_ping_interval{};  // 0: no pings
 
   base::Fd channel;  // the worker's end
 };

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a connection has to pass before it speaks RFB: the TLS handshake where there is TLS, the request of a
+// WebSocket where there is one. Until then a browser may ask for pages, as many as it likes, on as many
+// connections.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "vncauthproxy/net/stream.h"
+#include "vncauthproxy/proto/http_answer.h"
+#include "vncauthproxy/proto/http_head.h"
+#include "vncauthproxy/proto/ws_upgrade.h"
+#include "worker/link.h"
+#include "worker/pages.h"
+
+namespace vncauthproxy::worker {
+
+class Door {
+ public:
+  enum class Step {
+    waiting,
+    open,  // take() the link
+    over   // this connection will never speak RFB; trouble() says why
+  };
+  // `pages` is a loan.
+  Door(net::Stream stream, bool websocket, const Pages& pages);
+
+  // When the socket is readable, or writable while wants_write().
+  Step advance();
+  bool wants_write() const { return !out_.empty() || body_left_ > 0 || stream_.owes(); }
+  // Grows with each thing passed or answered: the time allowed starts anew.
+  unsigned milestones() const { return milestones_; }
+  const std::string& trouble() const { return trouble_; }  // "": the peer went, or got all it asked for
+  Link take();
+  int fd() const { return stream_.fd(); }
+
+ private:
+  Step fail(std::string trouble);
+  Step read_heads();
+  void answer(const proto::RequestHead& head);
+  void answer_page(const proto::RequestHead& head);
+  void refuse(const proto::HttpRefusal& refusal, bool without_body);
+  bool send_answer();
+  bool send_body();
+
+  net::Stream stream_;
+  bool websocket_;
+  const Pages& pages_;
+  unsigned milestones_ = 0;
+  std::string trouble_;
+
+  proto::HeadParser parser_;
+  std::string in_;   // read and not yet parsed
+  std::string out_;  // answered and not yet sent
+  Pages::Page page_;
+  uint64_t body_at_ = 0, body_left_ = 0;
+  bool last_answer_ = false;  // the connection ends after it
+  std::optional<proto::Subprotocol> upgraded_;
+};
+
+}  // namespace vncauthproxy::worker
