@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "master/master.h"
 
+#include <fcntl.h>
 #include <netdb.h>
 #include <signal.h>
 #include <unistd.h>
@@ -31,6 +32,7 @@ constexpr milliseconds kSlack{1000};
 constexpr milliseconds kViewerSteps{30000};
 constexpr milliseconds kGrace{2000};
 constexpr milliseconds kLastCall{3000};
+constexpr long kCertificateWarningDays = 30;
 
 bool means_everywhere(const std::string& address) {
   for (const char* any : {"", "*", "0.0.0.0", "::", "::0"})
@@ -54,6 +56,22 @@ std::string advertised_address(const Options& options) {
   return means_everywhere(options.proxy_listen_address) ? own_host_name() : options.proxy_listen_address;
 }
 
+// Null: there is none, and control clients are not promised any.
+Result<base::Handle<SSL_CTX>> load_certificate(const Options& options) {
+  const bool missing =
+      ::access(options.cert_file.c_str(), F_OK) != 0 && ::access(options.key_file.c_str(), F_OK) != 0;
+  if (missing && !options.enable_ssl) return base::Handle<SSL_CTX>();
+  return net::load_tls_context({options.cert_file, options.key_file, options.tls_min_version,
+                                options.tls_ciphers, options.tls_ciphersuites});
+}
+
+bool is_websocket(proto::ViewerType type) {
+  return type == proto::ViewerType::vnc_ws || type == proto::ViewerType::vnc_wss;
+}
+bool is_tls(proto::ViewerType type) {
+  return type == proto::ViewerType::vnc_tls || type == proto::ViewerType::vnc_wss;
+}
+
 std::string shown_address(const std::string& address) {
   return means_everywhere(address) ? "*" : address;
 }
@@ -64,10 +82,12 @@ Result<Prepared> prepare(const Options& options, bool bind) {
   Prepared prepared;
   if (auto cipher = proto::prepare_vnc_auth(); !cipher) return std::move(cipher.error());
   proto::use_wiping_json_allocator();
-  if (options.enable_ssl) {
-    auto tls = net::load_tls_context(options.cert_file, options.key_file);
-    if (!tls) return std::move(tls.error());
-    prepared.tls = std::move(*tls);
+  auto tls = load_certificate(options);
+  if (!tls) return std::move(tls.error());
+  prepared.tls = std::move(*tls);
+  if (!options.web.empty()) {
+    prepared.web = base::Fd(::open(options.web.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!prepared.web) return base::system_error(("web " + options.web).c_str());
   }
   auto users = base::Users::load(options.auth_file);
   if (!users) return std::move(users.error());
@@ -92,6 +112,7 @@ Master::Master(const Options& options, Prepared prepared)
       login_(std::move(prepared.users)),
       tls_(std::move(prepared.tls)),
       proxy_address_(std::move(prepared.proxy_address)),
+      web_(std::move(prepared.web)),
       ports_(std::move(prepared.forwarding_endpoints), options.min_port, options.max_port),
       workers_(
           loop_, [this](uint32_t id, const auto& failure) { return answer(id, failure); },
@@ -107,10 +128,13 @@ Master::Master(const Options& options, Prepared prepared)
       terminate_(loop_, SIGTERM, [this] { terminate(); }),
       interrupt_(loop_, SIGINT, [this] { terminate(); }),
       hangup_(loop_, SIGHUP, [this] { reload(); }),
-      last_call_(loop_, [this] {
-        workers_.kill_all();
-        loop_.stop();
-      }) {
+      last_call_(loop_,
+                 [this] {
+                   workers_.kill_all();
+                   loop_.stop();
+                 }),
+      certificate_timer_(loop_, [this] { check_certificate(); }) {
+  check_certificate();
   for (const base::Endpoint& endpoint : control_.endpoints())
     base::log_info("Listening for control clients at %s", endpoint.to_string().c_str());
 }
@@ -130,13 +154,14 @@ void Master::requested(uint64_t conn, const base::Endpoint& peer, proto::Request
   const uint16_t wanted = request.source_port;
   base::log_info("F%u asked for by %s at %s: %s", id, base::escape(request.auth_user).c_str(),
                  peer.to_string().c_str(), std::string(to_string(request.type)).c_str());
-  asked_.emplace(id, Asked{conn, 0});
+  asked_.emplace(id, Asked{conn, request.type, 0});
   const auto refuse = [this, id](const Failure& failure) {
     base::log_warning("F%u FAILED forwarding: %s", id, failure.reason.c_str());
     answer(id, failure);
   };
-  if (request.type != proto::ViewerType::vnc)
-    return refuse({FailureCode::unsupported_type, std::string(to_string(request.type)) + " not supported"});
+  if (is_tls(request.type) && !tls_)
+    return refuse({FailureCode::unsupported_type,
+                   std::string(to_string(request.type)) + " not supported: the proxy has no certificate"});
   auto granted = ports_.grant(wanted);
   if (auto* failure = std::get_if<Failure>(&granted)) return refuse(*failure);
   auto& lease = std::get<Lease>(granted);
@@ -175,6 +200,9 @@ ipc::Handover Master::hand_over(uint32_t id, proto::Request request, Lease lease
   handover.connect_timeout = options_.connect_timeout;
   handover.auth_timeout = options_.auth_timeout;
   handover.auth_attempts = options_.auth_attempts;
+  if (is_tls(request.type)) handover.tls = net::share(*tls_);
+  if (web_ && is_websocket(request.type)) handover.web = base::Fd(::fcntl(web_.get(), F_DUPFD_CLOEXEC, 0));
+  handover.ws_ping_interval = options_.ws_ping_interval;
   handover.channel = std::move(channel);
   return handover;
 }
@@ -182,9 +210,18 @@ ipc::Handover Master::hand_over(uint32_t id, proto::Request request, Lease lease
 bool Master::answer(uint32_t id, const std::optional<Failure>& failure) {
   const auto asked = asked_.extract(id);
   if (asked.empty()) return false;
-  return control_.reply(asked.mapped().conn,
+  const auto& [conn, type, port] = asked.mapped();
+  return control_.reply(conn,
                         failure ? proto::to_json(*failure)
-                                : proto::to_json(proto::Success{asked.mapped().port, proxy_address_}));
+                                : proto::to_json(proto::Success{port, proxy_address_, page_url(type, port)}));
+}
+
+// noVNC's page finds its way back to this port by itself.
+std::string Master::page_url(proto::ViewerType type, uint16_t port) const {
+  if (!web_ || !is_websocket(type)) return "";
+  const bool v6 = proxy_address_.find(':') != std::string::npos;
+  return (is_tls(type) ? "https://" : "http://") + (v6 ? "[" + proxy_address_ + "]" : proxy_address_) + ":" +
+         std::to_string(port) + "/vnc.html?autoconnect=true";
 }
 
 void Master::fork_failed(uint32_t id, int error) {
@@ -206,11 +243,24 @@ void Master::reload() {
     login_.replace(std::move(*users));
   else
     base::log_error("the old users stay in force: %s", users.error().detail.c_str());
-  if (!options_.enable_ssl) return;
-  if (auto tls = net::load_tls_context(options_.cert_file, options_.key_file))
+  if (auto tls = load_certificate(options_); tls && (*tls || !tls_))
     tls_ = std::move(*tls);
   else
-    base::log_error("the old certificate stays in force: %s", tls.error().detail.c_str());
+    base::log_error("the old certificate stays in force: %s",
+                    tls ? "the new one is missing" : tls.error().detail.c_str());
+  check_certificate();
+}
+
+void Master::check_certificate() {
+  certificate_timer_.start(std::chrono::hours(24));
+  if (!tls_) return;
+  const std::chrono::seconds life = net::certificate_life(*tls_);
+  const auto days = std::chrono::duration_cast<std::chrono::hours>(life).count() / 24;
+  if (life.count() <= 0)
+    base::log_error("the certificate in %s has expired", options_.cert_file.c_str());
+  else if (days < kCertificateWarningDays)
+    base::log_warning("the certificate in %s expires in %ld days", options_.cert_file.c_str(),
+                      static_cast<long>(days));
 }
 
 void Master::terminate() {

@@ -25,6 +25,7 @@ struct Prepared {
   base::Users users;
   base::Handle<SSL_CTX> tls;  // null: no certificate
   std::string proxy_address;  // the name told to control clients
+  base::Fd web;               // the folder of pages; none: no pages
 };
 // Errors are sentences for the operator. Binds nothing when `bind` is false (--check).
 base::Result<Prepared> prepare(const base::Options& options, bool bind);
@@ -44,11 +45,14 @@ class Master {
   void requested(uint64_t conn, const base::Endpoint& peer, proto::Request request);
   bool answer(uint32_t id, const std::optional<proto::Failure>& failure);
   ipc::Handover hand_over(uint32_t id, proto::Request request, Lease lease, base::Fd channel) const;
+  std::string page_url(proto::ViewerType type, uint16_t port) const;
   void reload();
+  void check_certificate();
   void terminate();
 
   struct Asked {
     uint64_t conn;
+    proto::ViewerType type;
     uint16_t port;
   };
 
@@ -57,6 +61,7 @@ class Master {
   Login login_;
   base::Handle<SSL_CTX> tls_;
   std::string proxy_address_;
+  base::Fd web_;
   PortPool ports_;
   WorkerTable workers_;
   ControlServer control_;
@@ -66,6 +71,7 @@ class Master {
   bool ending_ = false;
   net::Signal child_, terminate_, interrupt_, hangup_;
   net::Timer last_call_;
+  net::Timer certificate_timer_;
 };
 
 }  // namespace vncauthproxy::master
