@@ -10,8 +10,8 @@
 
 int main(int argc, char* argv[]) {
   using namespace vncauthproxy;
-  base::forbid_inspection();
   base::fill_standard_descriptors();
+  base::forbid_inspection();
   const base::CommandLine line = base::read_command_line(argc, argv);
   switch (line.outcome) {
     case base::CommandLine::Outcome::help:

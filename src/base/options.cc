@@ -202,9 +202,8 @@ constexpr Row kRows[] = {
      "The oldest TLS that is spoken, 1.2 or 1.3, with control clients and viewers alike."},
     {"tls-ciphers", 0, "LIST", "ECDHE+AESGCM:ECDHE+CHACHA20", kAnywhere, some_text<&Options::tls_ciphers>,
      "What TLS 1.2 may use, as openssl-ciphers(1) spells it."},
-    {"tls-ciphersuites", 0, "LIST",
-     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256", kAnywhere,
-     some_text<&Options::tls_ciphersuites>, "What TLS 1.3 may use."},
+    {"tls-ciphersuites", 0, "LIST", kNone, kAnywhere, text<&Options::tls_ciphersuites>,
+     "What TLS 1.3 may use. Without it, all that OpenSSL offers."},
     {"auth-file", 0, "FILE", LOCALSTATEDIR "/lib/vncauthproxy/users", kAnywhere,
      some_file<&Options::auth_file>, "The users who may ask for forwardings; see vncauthproxy-passwd(1)."},
 

@@ -59,7 +59,7 @@ void set_policy(SSL_CTX* context) {
 Result<void> set_algorithms(SSL_CTX* context, const TlsSettings& settings) {
   SSL_CTX_set_min_proto_version(context, settings.min_version == "1.3" ? TLS1_3_VERSION : TLS1_2_VERSION);
   if (SSL_CTX_set_cipher_list(context, settings.ciphers.c_str()) != 1) return tls_error("tls-ciphers");
-  if (SSL_CTX_set_ciphersuites(context, settings.ciphersuites.c_str()) != 1)
+  if (!settings.ciphersuites.empty() && SSL_CTX_set_ciphersuites(context, settings.ciphersuites.c_str()) != 1)
     return tls_error("tls-ciphersuites");
   return {};
 }

@@ -15,7 +15,7 @@ struct TlsSettings {
   std::string cert_file, key_file;  // PEM; the certificate is followed by its chain
   std::string min_version;          // "1.2" or "1.3"
   std::string ciphers;              // of TLS 1.2, as openssl-ciphers(1) spells them
-  std::string ciphersuites;         // of TLS 1.3
+  std::string ciphersuites;         // of TLS 1.3; empty: OpenSSL's own
 };
 // The key file must be a regular file of root or of this user, closed to others, and match the certificate.
 // Error texts name the file or setting and what is wrong, in OpenSSL's words where it has any.

@@ -85,7 +85,7 @@ std::variant<Request, Failure> parse_request(std::string_view object);
 struct Success {
   uint16_t source_port = 0;
   std::string proxy_address;
-  std::string url;  // the ready address of the page, without the password; empty: none
+  std::string url{};  // the ready address of the page, without the password; empty: none
 };
 // At most kMaxReplyBytes, Python's separators (", " and ": "), no newline; a long reason is cut at a
 // character.
