@@ -150,6 +150,7 @@ fuzz_ipc :=
 # Scripts of tests/scripts that `make check` runs.
 SCRIPTS := \
   check-bootstrap \
+  check-docs \
   check-includes \
   check-init \
   check-install \
