@@ -65,6 +65,10 @@ void Fleet::drain(uint64_t bytes) {
                   });
 }
 
+void Fleet::close_all() {
+  for (const std::unique_ptr<Viewer>& viewer : viewers_) viewer->close();
+}
+
 uint64_t Fleet::received() const {
   uint64_t sum = 0;
   for (const std::unique_ptr<Viewer>& viewer : viewers_) sum += viewer->received();

@@ -27,6 +27,7 @@ class Fleet : public Viewer::Observer {
   void echo_all();
   // Runs until every viewer has taken `bytes` at least.
   void drain(uint64_t bytes);
+  void close_all();
   uint64_t received() const;
   size_t size() const { return viewers_.size(); }
   Viewer& at(size_t index) { return *viewers_[index]; }

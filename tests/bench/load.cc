@@ -10,7 +10,8 @@
 //   setup  count=N lanes=N [users=N]             forwardings asked for, reached and left again
 //   hold   state=waiting|live levels=N,N... [probes=N seconds=S]
 //                                                memory at each level; live ones echo; with probes also the
-//                                                set-up and the relay cost of others beside them
+//                                                set-up and the relay cost of others beside them, and the
+//                                                set-up while all of them end
 //   users  file=PATH count=N                     a users file with the logins that setup uses
 //
 //   all:   via=direct | via=port:N | via=control:N    how viewers come to the backend
@@ -330,6 +331,12 @@ Json hold(Arguments& arguments) {
     if (probes != 0) probe(scene, row, probes, seconds);
     if (live) fleet.echo_all();
   }
+  // All leave in the same moment; who asks just then must not wait for them to be cleared away.
+  fleet.close_all();
+  if (probes != 0) {
+    const SetUp::Outcome outcome = SetUp(scene.loop, scene.route, 1).run(probes, 1);
+    ::json_object_set_new(result.get(), "while_all_end_us", packed(percentiles(outcome.reply)));
+  }
   return Json(::json_incref(result.get()));
 }
 
@@ -339,17 +346,21 @@ Json users(Arguments& arguments) {
   const auto count = static_cast<unsigned>(arguments.number("count", "1"));
   arguments.all_taken();
   std::ofstream file(path);
+  std::vector<double> times;
   for (unsigned i = 0; i < count; ++i) {
     crypt_data data{};
     std::string salt = std::to_string(i);
     salt.insert(0, 16 - salt.size(), 'b');
+    const Clock::time_point start = Clock::now();
     const char* hash = ::crypt_r(kUserPassword, ("$6$" + salt).c_str(), &data);
+    times.push_back(microseconds(Clock::now() - start));
     if (hash == nullptr || hash[0] != '$') die("no SHA-512 in crypt(3)");
     file << user_name(i) << ':' << hash << '\n';
   }
   file.close();
   if (!file) die("cannot write '%s'", path.c_str());
-  return Json(::json_pack("{s:I}", "users", static_cast<json_int_t>(count)));
+  return Json(
+      ::json_pack("{s:I, s:f}", "users", static_cast<json_int_t>(count), "crypt_us", percentiles(times).p50));
 }
 
 // 5000 sessions are 10000 sockets here; the hard limit is the machine's word.

@@ -2,6 +2,7 @@
 """The proxies that the bench puts side by side: which programs they need, their configuration, how they are started
 on loopback and ended again. Each is one foreground process, so that its process tree is all it costs."""
 
+import json
 import os
 import pwd
 import re
@@ -127,8 +128,8 @@ class Stage:
     def start_daemon(self, users=1):
         """As root it runs as nobody: that is how it is used, and who may have few big pipes."""
         accounts = self.path("users")
-        subprocess.run([os.path.join(self.build, "bench/load"), "users", f"file={accounts}", f"count={users}"],
-                       check=True, capture_output=True)
+        made = subprocess.run([os.path.join(self.build, "bench/load"), "users", f"file={accounts}", f"count={users}"],
+                              check=True, capture_output=True, text=True)
         log = self.write("daemon.log", "")
         os.chmod(log, 0o666)
         command = [os.path.join(self.build, "vncauthproxy"), "--foreground", "--log", log,
@@ -145,6 +146,7 @@ class Stage:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                                        start_new_session=True)
         proxy = Proxy("vncauthproxy", {}, process, log)
+        proxy.crypt_us = json.loads(made.stdout)["crypt_us"]
         self.running.append(proxy)
 
         def port():

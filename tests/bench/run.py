@@ -142,8 +142,11 @@ class Bench:
         for _ in range(self.size.repetitions):
             for lanes in self.size.lanes:
                 fresh = self.stage.start_daemon(users=self.size.uncached)
-                self.measure("setup", f"login not cached, {lanes} at once", fresh, "plain", "setup",
-                             count=self.size.uncached, users=self.size.uncached, lanes=lanes)
+                case = f"login not cached, {lanes} at once"
+                self.measure("setup", case, fresh, "plain", "setup", count=self.size.uncached,
+                             users=self.size.uncached, lanes=lanes)
+                for result in self.row("setup", case, OURS)[-1:]:
+                    result["crypt_us"] = fresh.crypt_us
                 self.stage.stop(fresh)
 
     def levels(self):
@@ -329,6 +332,8 @@ def print_growth(bench):
                   f"{level['cpu_seconds_per_gib']:.3f}"] for level in row["levels"]]
         table("Growth: with so many sessions live, all of them echoing",
               ["sessions", "opened in s", "reply p50 us", "viewer in p50 us", "master CPU us each", "CPU s/GiB"], lines)
+        end = row["while_all_end_us"]
+        say(f"  reply while all of them end: p50 {end['p50']:.0f} us, p99 {end['p99']:.0f} us")
 
 
 def print_crowd(bench):
@@ -356,6 +361,11 @@ def promises(bench):
 
     def setup(lanes, value):
         return bench.ratio("setup", f"login cached, {lanes} at once", OURS, "floor", value)
+
+    def uncached():
+        pairs = zip(bench.row("setup", f"login not cached, {last[0]} at once", OURS),
+                    bench.row("setup", f"login cached, {last[0]} at once", OURS))
+        return spread([a["reply_us"]["p50"] / (a["crypt_us"] + b["reply_us"]["p50"]) for a, b in pairs])
 
     def memory(state, wrap, kind, wanted=1000):
         found = []
@@ -391,12 +401,15 @@ def promises(bench):
     rows += [
         ("5", "set-up p50, one at a time / floor", setup(last[0], lambda r: r["authenticated_us"]["p50"]), 1.5, False),
         ("5", f"set-ups per second, {last[1]} at once / floor", setup(last[1], lambda r: r["per_second"]), 0.7, True),
+        ("5", "reply p50, login not cached / crypt's time and a cached one", uncached(), 1.1, False),
     ]
     for wrap, limit in (("plain", 120), ("ws", 150), ("wss", 420)):
         for state in ("waiting", "live"):
             rows.append(("5", f"PSS of a {state} session of 1000, {wrap}, KiB", memory(state, wrap, "pss"), limit, False))
     rows += [
         ("5", "growth of the master for a forwarding, KiB", memory("live", "plain", "growth"), 2, False),
+        ("5", "live sessions at once, each echoing",
+         spread([r["levels"][-1]["sessions"] for r in bench.row("growth", "live", OURS)]), bench.size.levels[-1], True),
         ("5", "set-up p50 with the most sessions / the fewest",
          growth(lambda level: level["authenticated_us"]["p50"]), 3, False),
         ("5", "CPU/GiB with the most sessions / the fewest", growth(per_gib), 1.1, False),
@@ -451,7 +464,11 @@ def main():
     bench = Bench(arguments.build, size)
     about = machine()
     say(f"{about['cpu'] or 'CPU unknown'}, {about['cores']} cores, Linux {about['kernel']}")
-    bench.run(arguments.sections or SECTIONS)
+    try:
+        bench.run(arguments.sections or SECTIONS)
+    except Failed as reason:
+        bench.broken = True
+        bench.remark(f"stopped: {reason}")
     for print_section in (print_bulk, print_trip, print_setup, print_memory, print_growth, print_crowd):
         print_section(bench)
     kept = print_promises(bench)
