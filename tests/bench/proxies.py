@@ -75,6 +75,7 @@ class Stage:
     def __init__(self, folder, build, backend_port):
         self.folder, self.build, self.backend_port = folder, build, backend_port
         self.running = []
+        self.daemons = 0
         self.certificate = self.make_certificate()
 
     def path(self, name):
@@ -127,13 +128,15 @@ class Stage:
 
     def start_daemon(self, users=1):
         """As root it runs as nobody: that is how it is used, and who may have few big pipes."""
-        accounts = self.path("users")
+        self.daemons += 1
+        own = f"daemon{self.daemons}"
+        accounts = self.path(own + ".users")
         made = subprocess.run([os.path.join(self.build, "bench/load"), "users", f"file={accounts}", f"count={users}"],
                               check=True, capture_output=True, text=True)
-        log = self.write("daemon.log", "")
+        log = self.write(own + ".log", "")
         os.chmod(log, 0o666)
         command = [os.path.join(self.build, "vncauthproxy"), "--foreground", "--log", log,
-                   "--config", self.write("daemon.conf", ""), "--pid-file", self.path("daemon.pid"),
+                   "--config", self.write(own + ".conf", ""), "--pid-file", self.path(own + ".pid"),
                    "--listen-address", "127.0.0.1", "--listen-port", "0", "--proxy-listen-address", "127.0.0.1",
                    "--min-port", "20000", "--max-port", "32000", "--auth-file", accounts,
                    "--connect-timeout", "3600", "--auth-timeout", "3600"]
@@ -142,7 +145,7 @@ class Stage:
         if os.geteuid() == 0:
             pwd.getpwnam("nobody")
             command += ["--user", "nobody"]
-        with open(self.path("daemon.err"), "w", encoding="utf-8") as output:
+        with open(self.path(own + ".err"), "w", encoding="utf-8") as output:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                                        start_new_session=True)
         proxy = Proxy("vncauthproxy", {}, process, log)
@@ -151,7 +154,7 @@ class Stage:
 
         def port():
             if process.poll() is not None:
-                with open(self.path("daemon.err"), encoding="utf-8", errors="replace") as output:
+                with open(self.path(own + ".err"), encoding="utf-8", errors="replace") as output:
                     raise Failed(f"vncauthproxy ended at once: {output.read().strip()[-400:]}")
             with open(log, encoding="utf-8", errors="replace") as lines:
                 found = re.search(r"Listening for control clients at \S*:(\d+)$", lines.read(), re.MULTILINE)

@@ -158,7 +158,6 @@ class Bench:
                 # A fresh one each time: what the master grew by before would hide what it grows by now.
                 fresh = self.stage.start_daemon()
                 self.measure("memory", state, fresh, wrap, "hold", state=state, levels=self.levels())
-                self.settled(fresh)
                 self.stage.stop(fresh)
         for proxy, wrap in self.rows_of(others, WRAPPINGS):
             self.measure("memory", f"live, {wrap}, others", proxy, wrap, "hold", state="live",
