@@ -149,6 +149,7 @@ fuzz_ipc :=
 
 # Scripts of tests/scripts that `make check` runs.
 SCRIPTS := \
+  check-bench \
   check-bootstrap \
   check-docs \
   check-includes \
