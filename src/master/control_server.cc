@@ -12,7 +12,7 @@ using Clock = std::chrono::steady_clock;
 using proto::kMaxRequestBytes;
 
 ControlServer::ControlServer(net::Loop& loop, std::vector<base::Fd> listeners, Login& login,
-                             const base::Handle<SSL_CTX>* tls, Requested requested)
+                             const net::TlsServer* tls, Requested requested)
     : loop_(loop),
       login_(login),
       tls_(tls),
@@ -35,7 +35,7 @@ void ControlServer::admit(base::Fd socket, const base::Endpoint& peer) {
     return;
   }
   net::Stream stream =
-      tls_ != nullptr ? net::Stream(std::move(socket), **tls_) : net::Stream(std::move(socket));
+      tls_ != nullptr ? net::Stream(std::move(socket), *tls_) : net::Stream(std::move(socket));
   const uint64_t id = next_id_++;
   auto conn = std::make_unique<ControlConn>(loop_, *this, id, std::move(stream), peer,
                                             std::span<char>(free_rooms_.back(), kMaxRequestBytes));

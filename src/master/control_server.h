@@ -27,8 +27,8 @@ class ControlServer final : public ControlHost {
   // A request that has logged in. Answer it with reply(), now or later.
   using Requested = std::function<void(uint64_t conn, const base::Endpoint& peer, proto::Request request)>;
   // `login` and `tls` are loans; a null `tls` means plain connections.
-  ControlServer(net::Loop& loop, std::vector<base::Fd> listeners, Login& login,
-                const base::Handle<SSL_CTX>* tls, Requested requested);
+  ControlServer(net::Loop& loop, std::vector<base::Fd> listeners, Login& login, const net::TlsServer* tls,
+                Requested requested);
 
   // False: the control client is gone.
   bool reply(uint64_t conn, const std::string& text);
@@ -49,7 +49,7 @@ class ControlServer final : public ControlHost {
 
   net::Loop& loop_;
   Login& login_;
-  const base::Handle<SSL_CTX>* tls_;
+  const net::TlsServer* tls_;
   Requested requested_;
   base::SecretPages rooms_;  // kMaxWaiting of them: requests hold passwords, and a forked child must see none
   std::vector<char*> free_rooms_;

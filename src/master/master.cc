@@ -57,12 +57,12 @@ std::string advertised_address(const Options& options) {
 }
 
 // Null: there is none, and control clients are not promised any.
-Result<base::Handle<SSL_CTX>> load_certificate(const Options& options) {
+Result<net::TlsServer> load_certificate(const Options& options) {
   const bool missing =
       ::access(options.cert_file.c_str(), F_OK) != 0 && ::access(options.key_file.c_str(), F_OK) != 0;
-  if (missing && !options.enable_ssl) return base::Handle<SSL_CTX>();
-  return net::load_tls_context({options.cert_file, options.key_file, options.tls_min_version,
-                                options.tls_ciphers, options.tls_ciphersuites});
+  if (missing && !options.enable_ssl) return net::TlsServer();
+  return net::load_tls_server({options.cert_file, options.key_file, options.tls_min_version,
+                               options.tls_ciphers, options.tls_ciphersuites});
 }
 
 bool is_websocket(proto::ViewerType type) {
@@ -200,7 +200,7 @@ ipc::Handover Master::hand_over(uint32_t id, proto::Request request, Lease lease
   handover.connect_timeout = options_.connect_timeout;
   handover.auth_timeout = options_.auth_timeout;
   handover.auth_attempts = options_.auth_attempts;
-  if (is_tls(request.type)) handover.tls = net::share(*tls_);
+  if (is_tls(request.type)) handover.tls = net::share(tls_);
   if (web_ && is_websocket(request.type)) handover.web = base::Fd(::fcntl(web_.get(), F_DUPFD_CLOEXEC, 0));
   handover.ws_ping_interval = options_.ws_ping_interval;
   handover.channel = std::move(channel);
@@ -230,7 +230,7 @@ void Master::fork_failed(uint32_t id, int error) {
 
 void Master::forget() {
   control_.forget();
-  tls_.reset();
+  tls_.key.reset();  // unless the handover holds it too
 }
 
 // ---- signals
@@ -254,7 +254,7 @@ void Master::reload() {
 void Master::check_certificate() {
   certificate_timer_.start(std::chrono::hours(24));
   if (!tls_) return;
-  const std::chrono::seconds life = net::certificate_life(*tls_);
+  const std::chrono::seconds life = net::certificate_life(tls_);
   const auto days = std::chrono::duration_cast<std::chrono::hours>(life).count() / 24;
   if (life.count() <= 0)
     base::log_error("the certificate in %s has expired", options_.cert_file.c_str());

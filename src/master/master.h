@@ -15,6 +15,7 @@
 #include "vncauthproxy/base/options.h"
 #include "vncauthproxy/ipc/handover.h"
 #include "vncauthproxy/net/loop.h"
+#include "vncauthproxy/net/tls.h"
 
 namespace vncauthproxy::master {
 
@@ -23,7 +24,7 @@ struct Prepared {
   std::vector<base::Fd> control_listeners;
   std::vector<base::Endpoint> forwarding_endpoints;
   base::Users users;
-  base::Handle<SSL_CTX> tls;  // null: no certificate
+  net::TlsServer tls;         // none: no certificate
   std::string proxy_address;  // the name told to control clients
   base::Fd web;               // the folder of pages; none: no pages
 };
@@ -59,7 +60,7 @@ class Master {
   const base::Options& options_;
   net::Loop loop_;
   Login login_;
-  base::Handle<SSL_CTX> tls_;
+  net::TlsServer tls_;
   std::string proxy_address_;
   base::Fd web_;
   PortPool ports_;

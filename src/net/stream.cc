@@ -104,13 +104,17 @@ BIO_METHOD* gather_method() {
 
 Stream::Stream(base::Fd socket) : socket_(std::move(socket)) {}
 
-Stream::Stream(base::Fd socket, SSL_CTX& context)
-    : socket_(std::move(socket)), gather_(std::make_unique<Gather>(socket_.get())), ssl_(SSL_new(&context)) {
+Stream::Stream(base::Fd socket, const TlsServer& tls)
+    : socket_(std::move(socket)),
+      gather_(std::make_unique<Gather>(socket_.get())),
+      ssl_(SSL_new(tls.context.get())) {
   BIO* bio = BIO_new(gather_method());
   if (!ssl_ || bio == nullptr) throw std::bad_alloc();
   BIO_set_data(bio, gather_.get());
   SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_accept_state(ssl_.get());
+  if (SSL_use_PrivateKey(ssl_.get(), tls.key.get()) != 1)
+    throw std::bad_alloc();  // it fits: checked when it was read
 }
 
 Stream::Stream(Stream&&) noexcept = default;

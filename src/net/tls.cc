@@ -64,39 +64,43 @@ Result<void> set_algorithms(SSL_CTX* context, const TlsSettings& settings) {
   return {};
 }
 
-Result<void> set_certificate(SSL_CTX* context, const TlsSettings& settings) {
-  if (SSL_CTX_use_certificate_chain_file(context, settings.cert_file.c_str()) != 1)
-    return tls_error(settings.cert_file);
+Result<Handle<EVP_PKEY>> load_key(const TlsSettings& settings, const SSL_CTX* context) {
   auto file = open_key(settings.key_file);
   if (!file) return std::move(file.error());
-  const Handle<EVP_PKEY> key(PEM_read_bio_PrivateKey(file->get(), nullptr, nullptr, nullptr));
+  Handle<EVP_PKEY> key(PEM_read_bio_PrivateKey(file->get(), nullptr, nullptr, nullptr));
   if (!key) return tls_error(settings.key_file);
-  if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1)
+  if (X509_check_private_key(SSL_CTX_get0_certificate(context), key.get()) != 1)
     return tls_error(settings.key_file + ": does not fit " + settings.cert_file);
-  return {};
+  return key;
 }
 
 }  // namespace
 
-Result<Handle<SSL_CTX>> load_tls_context(const TlsSettings& settings) {
+Result<TlsServer> load_tls_server(const TlsSettings& settings) {
   ERR_clear_error();
-  Handle<SSL_CTX> context(SSL_CTX_new(TLS_server_method()));
-  if (!context) return tls_error("TLS");
-  set_policy(context.get());
-  if (auto set = set_algorithms(context.get(), settings); !set) return std::move(set.error());
-  if (auto set = set_certificate(context.get(), settings); !set) return std::move(set.error());
-  return context;
+  TlsServer tls;
+  tls.context.reset(SSL_CTX_new(TLS_server_method()));
+  if (!tls) return tls_error("TLS");
+  set_policy(tls.context.get());
+  if (auto set = set_algorithms(tls.context.get(), settings); !set) return std::move(set.error());
+  if (SSL_CTX_use_certificate_chain_file(tls.context.get(), settings.cert_file.c_str()) != 1)
+    return tls_error(settings.cert_file);
+  auto key = load_key(settings, tls.context.get());
+  if (!key) return std::move(key.error());
+  tls.key = std::move(*key);
+  return tls;
 }
 
-Handle<SSL_CTX> share(SSL_CTX& context) {
-  SSL_CTX_up_ref(&context);
-  return Handle<SSL_CTX>(&context);
+TlsServer share(const TlsServer& tls) {
+  SSL_CTX_up_ref(tls.context.get());
+  EVP_PKEY_up_ref(tls.key.get());
+  return {Handle<SSL_CTX>(tls.context.get()), Handle<EVP_PKEY>(tls.key.get())};
 }
 
-std::chrono::seconds certificate_life(SSL_CTX& context) {
+std::chrono::seconds certificate_life(const TlsServer& tls) {
   int days = 0;
   int seconds = 0;
-  const X509* certificate = SSL_CTX_get0_certificate(&context);
+  const X509* certificate = SSL_CTX_get0_certificate(tls.context.get());
   if (certificate == nullptr ||
       ASN1_TIME_diff(&days, &seconds, nullptr, X509_get0_notAfter(certificate)) != 1)
     return std::chrono::seconds(0);

@@ -98,7 +98,7 @@ void ViewerSide::admit(base::Fd socket, const base::Endpoint& peer) {
   base::log_info("Connection from %s", peer.to_string().c_str());
   make_room();
   Candidate& candidate = candidates_.emplace_back(
-      *this, handover_.tls ? net::Stream(std::move(socket), *handover_.tls) : net::Stream(std::move(socket)),
+      *this, handover_.tls ? net::Stream(std::move(socket), handover_.tls) : net::Stream(std::move(socket)),
       peer);
   candidate.read.arm();
   at_the_door(candidate);  // a plain viewer passes at once

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "vncauthproxy/base/fd.h"
-#include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/secret.h"
+#include "vncauthproxy/net/tls.h"
 #include "vncauthproxy/proto/control.h"
 
 namespace vncauthproxy::ipc {
@@ -31,7 +31,7 @@ struct Handover {
   std::chrono::milliseconds auth_timeout{};     // how long a connected viewer has to authenticate
   unsigned auth_attempts = 1;                   // wrong responses until the forwarding ends
 
-  base::Handle<SSL_CTX> tls;                     // for types that need it
+  net::TlsServer tls;                            // for types that need it
   base::Fd web;                                  // the folder of pages; none: no pages
   std::chrono::milliseconds ws_ping_interval{};  // 0: no pings
 

@@ -12,6 +12,7 @@
 #include "vncauthproxy/base/bytes.h"
 #include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/net/tls.h"
 
 namespace vncauthproxy::net {
 
@@ -32,7 +33,7 @@ class Stream {
  public:
   explicit Stream(base::Fd socket);
   // The handshake happens inside read(). Throws std::bad_alloc.
-  Stream(base::Fd socket, SSL_CTX& context);
+  Stream(base::Fd socket, const TlsServer& tls);
   Stream(Stream&&) noexcept;
   Stream& operator=(Stream&&) noexcept;
   ~Stream();

@@ -11,6 +11,15 @@
 
 namespace vncauthproxy::net {
 
+// What the server side of a TLS stream is made of. The key stays out of the context, so that a forked child
+// that needs none can free it alone: freeing a whole context would copy a hundred KiB of the parent's memory.
+struct TlsServer {
+  base::Handle<SSL_CTX> context;  // null: there is no TLS
+  base::Handle<EVP_PKEY> key;
+
+  explicit operator bool() const { return context != nullptr; }
+};
+
 struct TlsSettings {
   std::string cert_file, key_file;  // PEM; the certificate is followed by its chain
   std::string min_version;          // "1.2" or "1.3"
@@ -19,11 +28,11 @@ struct TlsSettings {
 };
 // The key file must be a regular file of root or of this user, closed to others, and match the certificate.
 // Error texts name the file or setting and what is wrong, in OpenSSL's words where it has any.
-base::Result<base::Handle<SSL_CTX>> load_tls_context(const TlsSettings& settings);
-// Another owner of the same context.
-base::Handle<SSL_CTX> share(SSL_CTX& context);
+base::Result<TlsServer> load_tls_server(const TlsSettings& settings);
+// Another owner of the same.
+TlsServer share(const TlsServer& tls);
 
-// Until the certificate of the context ends; negative: it has.
-std::chrono::seconds certificate_life(SSL_CTX& context);
+// Until the certificate ends; negative: it has.
+std::chrono::seconds certificate_life(const TlsServer& tls);
 
 }  // namespace vncauthproxy::net
