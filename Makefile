@@ -115,10 +115,15 @@ unit_proto := \
   web_page \
   ws_codec \
   ws_upgrade
-unit_net :=
+unit_net := \
+  listener \
+  loop
 unit_ipc := \
+  channel \
   message
-unit_master :=
+unit_master := \
+  port_pool \
+  worker_table
 unit_worker :=
 
 # What the end-to-end tests stand on (tests/support), and its programs, which `make demo` uses too: no CMocka here.
@@ -247,11 +252,13 @@ endef
 
 $(foreach p,$(PROGRAMS),$(eval $(call link,$(BUILD)/$(p),$(call objects,$($(p)_SRC)),$($(p)_TOP))))
 
-# ---- unit tests: only what lies below is linked, so the linker proves the arrows
+# ---- unit tests: only what lies below is linked, so the linker proves the arrows. Those with sockets share the
+# sockets of the end-to-end tests.
 
 UNIT_TESTS := $(foreach l,$(layers),$(patsubst %,$(BUILD)/tests/test_%,$(unit_$(l))))
 $(foreach l,$(layers),$(foreach t,$(unit_$(l)),$(eval \
-  $(call link,$(BUILD)/tests/test_$(t),$(BUILD)/obj/tests/test_$(t).o,$(l),$$(CMOCKA_LIBS)))))
+  $(call link,$(BUILD)/tests/test_$(t),$(BUILD)/obj/tests/test_$(t).o \
+    $(if $(filter-out base proto,$(l)),$(BUILD)/tests/libsupport.a),$(l),$$(CMOCKA_LIBS)))))
 
 # ---- end-to-end tests: linked with the support library and the project's own proto/, for the cipher
 
