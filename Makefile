@@ -122,6 +122,7 @@ unit_ipc := \
   channel \
   message
 unit_master := \
+  login \
   port_pool \
   worker_table
 unit_worker :=

@@ -69,13 +69,14 @@ bool Login::remembered(const Digest& digest) const {
 
 std::chrono::milliseconds Login::failed(const base::Endpoint& peer, Clock::time_point now) {
   if (peer.is_loopback()) return {};
-  if (failures_.size() >= kMaxAddresses) {
+  const std::string host = peer.host();
+  if (failures_.size() >= kMaxAddresses && !failures_.contains(host)) {
     const auto oldest =
         std::min_element(failures_.begin(), failures_.end(),
                          [](const auto& a, const auto& b) { return a.second.since < b.second.since; });
     failures_.erase(oldest);
   }
-  Failures& failures = failures_[peer.host()];
+  Failures& failures = failures_[host];
   if (failures.count == 0 || now - failures.since > kWindow) failures = {0, now};
   return ++failures.count > kFailuresAllowed ? kPenalty : std::chrono::milliseconds(0);
 }
