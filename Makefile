@@ -125,7 +125,8 @@ unit_master := \
   login \
   port_pool \
   worker_table
-unit_worker :=
+unit_worker := \
+  relay
 
 # What the end-to-end tests stand on (tests/support), and its programs, which `make demo` uses too: no CMocka here.
 support_SRC := \

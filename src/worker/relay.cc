@@ -125,7 +125,7 @@ bool Relay::push_to_viewer() {
 
 void Relay::viewer_writable() {
   if (!push_to_viewer()) return viewer_lost("Client connection lost");
-  if (!backend_open_) end_timer_.start(kEndTime);  // it still takes: its time starts anew
+  if (!backend_open_) more_time();  // it still takes: its time starts anew
   settle_viewer();
 }
 
@@ -185,7 +185,7 @@ void Relay::backend_writable() {
   const Io io = moved(::send(backend_.get(), owed_to_backend_.data(), owed_to_backend_.size(), MSG_NOSIGNAL));
   if (io.status == IoStatus::error) return backend_refuses();
   owed_to_backend_.erase(owed_to_backend_.begin(), owed_to_backend_.begin() + static_cast<long>(io.count));
-  if (!viewer_open_) end_timer_.start(kEndTime);
+  if (!viewer_open_) more_time();
   settle_backend();
 }
 
@@ -246,6 +246,8 @@ void Relay::stop(std::string reason, std::chrono::milliseconds grace) {
   goodbye_ = Goodbye::going_away;
   backend_open_ = viewer_open_ = false;
   end_within(std::move(reason), grace);
+  end_timer_.start(grace);  // also when it was ending already
+  stopped_ = true;
   settle_viewer();
   settle_backend();
 }
@@ -254,6 +256,11 @@ void Relay::end_within(std::string reason, std::chrono::milliseconds time) {
   if (!reason_.empty()) return;
   reason_ = std::move(reason);
   end_timer_.start(time);
+}
+
+// The master's grace is no peer's to extend: it kills what outlives it.
+void Relay::more_time() {
+  if (!stopped_) end_timer_.start(kEndTime);
 }
 
 void Relay::end_if_settled() {
@@ -267,9 +274,10 @@ void Relay::end() {
 void Relay::out_of_time() {
   // Closing now would cut off a slow viewer that still takes what the kernel holds for it.
   int unsent = 0;
-  if (::ioctl(viewer_.fd(), SIOCOUTQ, &unsent) == 0 && unsent > 0 && (unsent_ == 0 || unsent < unsent_)) {
+  if (!stopped_ && ::ioctl(viewer_.fd(), SIOCOUTQ, &unsent) == 0 && unsent > 0 &&
+      (unsent_ == 0 || unsent < unsent_)) {
     unsent_ = unsent;
-    return end_timer_.start(kEndTime);
+    return more_time();
   }
   end();
 }

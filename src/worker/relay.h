@@ -70,6 +70,7 @@ class Relay {
   void backend_refuses();  // takes no more
   void viewer_lost(std::string reason);
   void end_within(std::string reason, std::chrono::milliseconds time);
+  void more_time();
   void end_if_settled();
   void end();
   void out_of_time();
@@ -92,7 +93,8 @@ class Relay {
 
   std::string reason_;  // why it ends, once it does
   Goodbye goodbye_ = Goodbye::normal;
-  int unsent_ = 0;  // what the kernel still held for the viewer when the time was last up
+  bool stopped_ = false;  // by the master, whose time is final
+  int unsent_ = 0;        // what the kernel still held for the viewer when the time was last up
   net::Watch backend_read_, backend_write_, viewer_read_, viewer_write_;
   net::Timer bulk_timer_;
   std::chrono::milliseconds ping_interval_;
