@@ -141,6 +141,7 @@ SUPPORT_PROGRAMS := \
   vncshot
 # End-to-end tests: e2e/test_NAME runs the built programs, which it finds through VNCAUTHPROXY_BUILD.
 E2E := \
+  client \
   passwd \
   support
 

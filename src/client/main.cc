@@ -68,7 +68,7 @@ Result<std::string> receive_reply(Connection& connection) {
   proto::ObjectFramer framer;
   std::string reply;
   std::array<char, 4096> room;
-  while (reply.size() < kMaxReply) {
+  for (;;) {
     const Result<size_t> got = connection.receive(room);
     if (!got) return got.error();
     if (*got == 0 && reply.empty())
@@ -76,12 +76,13 @@ Result<std::string> receive_reply(Connection& connection) {
     if (*got == 0)
       return Error{ErrorCode::closed, "the server closed the connection in the middle of its reply"};
     const std::string_view chunk(room.data(), *got);
+    if (reply.size() + chunk.size() > kMaxReply)
+      return Error{ErrorCode::too_large, "the reply of the server is too large"};
     const Result<bool> whole = framer.feed(chunk);
     if (!whole) return Error{ErrorCode::invalid, "what answered is not a control server of vncauthproxy"};
     reply.append(chunk);
     if (*whole) return reply.substr(0, framer.end());
   }
-  return Error{ErrorCode::too_large, "the reply of the server is too large"};
 }
 
 bool is_address(const std::string& host) {
