@@ -117,7 +117,9 @@ unit_proto := \
   ws_upgrade
 unit_net := \
   listener \
-  loop
+  loop \
+  stream \
+  tls
 unit_ipc := \
   channel \
   message

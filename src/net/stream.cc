@@ -43,7 +43,12 @@ class Gather {
   bool empty() const { return sent_ == bytes_.size(); }
   void append(base::Bytes bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
   void relax() { bytes_.shrink_to_fit(); }
-  Io receive_into(std::span<uint8_t> into) { return receive(fd_, into); }
+  Io receive_into(std::span<uint8_t> into) {
+    const Io io = receive(fd_, into);
+    ended_ = io.status == IoStatus::end;
+    return io;
+  }
+  bool ended() const { return ended_; }
   size_t size() const { return bytes_.size() - sent_; }
   Io flush() {
     while (!empty()) {
@@ -60,6 +65,7 @@ class Gather {
   int fd_;
   std::vector<uint8_t> bytes_;
   size_t sent_ = 0;
+  bool ended_ = false;  // the peer has sent FIN
 };
 
 namespace {
@@ -78,7 +84,9 @@ int gather_read(BIO* bio, char* data, int size) {
   return io.status == IoStatus::end ? 0 : -1;
 }
 
-long gather_control(BIO*, int command, long, void*) {
+long gather_control(BIO* bio, int command, long, void*) {
+  // Asked after a failed read: SSL_OP_IGNORE_UNEXPECTED_EOF tells an end from an error by it.
+  if (command == BIO_CTRL_EOF) return static_cast<Gather*>(BIO_get_data(bio))->ended() ? 1 : 0;
   return command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP ? 1 : 0;
 }
 

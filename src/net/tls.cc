@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -25,7 +26,9 @@ using base::Result;
 Error tls_error(const std::string& what) {
   const unsigned long code = ERR_get_error();
   ERR_clear_error();
-  const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
+  const char* reason = code == 0                ? nullptr
+                       : ERR_SYSTEM_ERROR(code) ? std::strerror(ERR_GET_REASON(code))
+                                                : ERR_reason_error_string(code);
   return {ErrorCode::invalid, what + ": " + (reason != nullptr ? reason : "cannot be used")};
 }
 
@@ -64,10 +67,19 @@ Result<void> set_algorithms(SSL_CTX* context, const TlsSettings& settings) {
   return {};
 }
 
+// OpenSSL would ask on the terminal, and the whole daemon would wait there.
+int no_passphrase(char*, int, int, void* was_asked) {
+  *static_cast<bool*>(was_asked) = true;
+  return -1;
+}
+
 Result<Handle<EVP_PKEY>> load_key(const TlsSettings& settings, const SSL_CTX* context) {
   auto file = open_key(settings.key_file);
   if (!file) return std::move(file.error());
-  Handle<EVP_PKEY> key(PEM_read_bio_PrivateKey(file->get(), nullptr, nullptr, nullptr));
+  bool was_asked = false;
+  Handle<EVP_PKEY> key(PEM_read_bio_PrivateKey(file->get(), nullptr, no_passphrase, &was_asked));
+  if (was_asked)
+    return Error{ErrorCode::unsupported, settings.key_file + ": the key is protected by a passphrase"};
   if (!key) return tls_error(settings.key_file);
   if (X509_check_private_key(SSL_CTX_get0_certificate(context), key.get()) != 1)
     return tls_error(settings.key_file + ": does not fit " + settings.cert_file);
