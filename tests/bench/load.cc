@@ -17,7 +17,6 @@
 //   all:   via=direct | via=port:N | via=control:N    how viewers come to the backend
 //          wrap=plain|ws|tls|wss    backend_fd=N (a listening socket; else an own one)    pid=N (the proxy)
 
-#include <crypt.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <sys/resource.h>
@@ -38,6 +37,7 @@
 #include "fleet.h"
 #include "process_tree.h"
 #include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/base/users.h"
 #include "vncauthproxy/proto/vnc_auth.h"
 
 namespace vncauthproxy::bench {
@@ -340,7 +340,7 @@ Json hold(Arguments& arguments) {
   return Json(::json_incref(result.get()));
 }
 
-// SHA-512 crypt at its default rounds, the daemon's own default.
+// With hashes as vncauthproxy-passwd makes them.
 Json users(Arguments& arguments) {
   const std::string path = arguments.text("file", "");
   const auto count = static_cast<unsigned>(arguments.number("count", "1"));
@@ -348,14 +348,11 @@ Json users(Arguments& arguments) {
   std::ofstream file(path);
   std::vector<double> times;
   for (unsigned i = 0; i < count; ++i) {
-    crypt_data data{};
-    std::string salt = std::to_string(i);
-    salt.insert(0, 16 - salt.size(), 'b');
     const Clock::time_point start = Clock::now();
-    const char* hash = ::crypt_r(kUserPassword, ("$6$" + salt).c_str(), &data);
+    const base::Result<std::string> hash = base::hash_password(base::Secret(kUserPassword));
     times.push_back(microseconds(Clock::now() - start));
-    if (hash == nullptr || hash[0] != '$') die("no SHA-512 in crypt(3)");
-    file << user_name(i) << ':' << hash << '\n';
+    if (!hash) die("%s", hash.error().detail.c_str());
+    file << user_name(i) << ':' << *hash << '\n';
   }
   file.close();
   if (!file) die("cannot write '%s'", path.c_str());

@@ -133,6 +133,7 @@ class Stage:
         accounts = self.path(own + ".users")
         made = subprocess.run([os.path.join(self.build, "bench/load"), "users", f"file={accounts}", f"count={users}"],
                               check=True, capture_output=True, text=True)
+        os.chmod(accounts, 0o600)
         log = self.write(own + ".log", "")
         os.chmod(log, 0o666)
         command = [os.path.join(self.build, "vncauthproxy"), "--foreground", "--log", log,

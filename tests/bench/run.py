@@ -102,8 +102,7 @@ class Bench:
             rows.setdefault(row, []).append(self.load(proxy, wrap, mode, **keys))
         except Failed as reason:
             rows[row] = None
-            if proxy.name in (OURS, "direct", "floor") and "unsupported_type" not in str(reason):
-                self.broken = True
+            self.broken = self.broken or proxy.name in (OURS, "direct", "floor")
             self.remark(f"{section}, {case}: no row '{row}': {reason}")
 
     def settled(self, proxy):
