@@ -13,10 +13,10 @@
 namespace vncauthproxy::testing {
 
 inline base::Handle<EVP_PKEY> make_ec_key() {
-  return base::Handle<EVP_PKEY>(::EVP_EC_gen("P-256"));
+  return base::Handle<EVP_PKEY>(::EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
 }
 inline base::Handle<EVP_PKEY> make_rsa_key() {
-  return base::Handle<EVP_PKEY>(::EVP_RSA_gen(2048));
+  return base::Handle<EVP_PKEY>(::EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", size_t{2048}));
 }
 
 inline std::string text_of(BIO* memory) {
