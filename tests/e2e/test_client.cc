@@ -48,7 +48,7 @@ bool contains(const std::string& text, std::string_view piece) {
 
 // A self-signed certificate, an authority for itself, for that name and the usual loopback addresses.
 bool make_certificate(const std::string& cert_file, const std::string& key_file, const std::string& name) {
-  const base::Handle<EVP_PKEY> key(EVP_EC_gen("P-256"));
+  const base::Handle<EVP_PKEY> key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
   const base::Handle<X509> cert(X509_new());
   const base::Handle<BIO> cert_out(BIO_new_file(cert_file.c_str(), "w")),
       key_out(BIO_new_file(key_file.c_str(), "w"));
