@@ -11,7 +11,8 @@ Loop::Loop() {
   // watching two duplicates of one descriptor, which nothing here does.
   const base::Handle<event_config> config(event_config_new());
   if (!config) throw std::bad_alloc();
-  event_config_set_flag(config.get(), EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+  event_config_set_flag(config.get(), EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV |
+                                          EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
   base_.reset(event_base_new_with_config(config.get()));
   if (!base_) throw std::bad_alloc();
 }

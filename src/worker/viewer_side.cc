@@ -19,6 +19,8 @@ using Stage = RfbServer::Stage;
 constexpr std::chrono::seconds kStepTimeout{10};
 // A handshake takes three; the rest is for viewers that send single bytes, and for pings.
 constexpr uint64_t kMaxFrames = 256;
+// For each address that connects to this port.
+constexpr unsigned kLinesPerMinute = 40;
 
 // Goodbyes are best effort: what does not fit an empty socket buffer is not worth waiting for.
 void say(Link& link, const base::ByteWriter& words) {
@@ -76,6 +78,7 @@ ViewerSide::ViewerSide(net::Loop& loop, ipc::Handover& handover, Verified verifi
       verified_(std::move(verified)),
       gave_up_(std::move(gave_up)),
       attempts_left_(handover.auth_attempts),
+      lines_(kLinesPerMinute, std::chrono::minutes(1)),
       pages_(std::move(handover.web)),
       port_deadline_(loop, [this] {
         close_port();
@@ -95,7 +98,7 @@ bool ViewerSide::websocket() const {
 }
 
 void ViewerSide::admit(base::Fd socket, const base::Endpoint& peer) {
-  base::log_info("Connection from %s", peer.to_string().c_str());
+  note(base::LogLevel::info, peer, "Connection from " + peer.to_string());
   make_room();
   Candidate& candidate = candidates_.emplace_back(
       *this, handover_.tls ? net::Stream(std::move(socket), handover_.tls) : net::Stream(std::move(socket)),
@@ -111,7 +114,8 @@ void ViewerSide::make_room() {
   const auto least = std::min_element(
       candidates_.begin(), candidates_.end(),
       [](const auto& a, const auto& b) { return a.handshake.stage() < b.handshake.stage(); });
-  base::log_warning("viewer %s dropped: too many at once", least->peer.to_string().c_str());
+  note(base::LogLevel::warning, least->peer,
+       "viewer " + least->peer.to_string() + " dropped: too many at once");
   candidates_.erase(least);
 }
 
@@ -135,8 +139,7 @@ void ViewerSide::at_the_door(Candidate& candidate) {
       return arm_deadline(candidate);
     case Door::Step::over: {
       const std::string& trouble = candidate.door->trouble();
-      if (!trouble.empty())
-        base::log_warning("viewer %s refused: %s", candidate.peer.to_string().c_str(), trouble.c_str());
+      if (!trouble.empty()) note_refused(candidate, trouble);
       return drop(candidate);
     }
     case Door::Step::open:
@@ -161,7 +164,8 @@ void ViewerSide::read_handshake(Candidate& candidate) {
   if (io.status == IoStatus::error && !candidate.link->trouble().empty())
     return fail(candidate, {base::ErrorCode::invalid, candidate.link->trouble()});
   if (io.status == IoStatus::end || io.status == IoStatus::error) {
-    base::log_info("viewer %s left before it authenticated", candidate.peer.to_string().c_str());
+    note(base::LogLevel::info, candidate.peer,
+         "viewer " + candidate.peer.to_string() + " left before it authenticated");
     return drop(candidate);
   }
   if (candidate.link->frames() > kMaxFrames)
@@ -185,7 +189,7 @@ void ViewerSide::read_handshake(Candidate& candidate) {
 }
 
 void ViewerSide::fail(Candidate& candidate, const base::Error& error) {
-  base::log_warning("viewer %s refused: %s", candidate.peer.to_string().c_str(), error.detail.c_str());
+  note_refused(candidate, error.detail);
   const bool credential_spent = error.code == base::ErrorCode::denied;
   if (error.code == base::ErrorCode::timeout)
     refuse(candidate, "Timed out");
@@ -227,6 +231,19 @@ void ViewerSide::stop(std::string_view reason) {
   close_port();
   for (Candidate& candidate : candidates_) refuse(candidate, reason);
   candidates_.clear();
+}
+
+// A scanner, or a browser that loads pages, must not fill the log.
+void ViewerSide::note(base::LogLevel level, const base::Endpoint& peer, const std::string& text) {
+  const auto verdict = lines_.admit(peer.host(), base::RepeatFilter::Clock::now());
+  if (!verdict.write) return;
+  if (verdict.held_back > 0)
+    base::log_info("%u more lines about %s were held back", verdict.held_back, peer.host().c_str());
+  base::log_line(level, text);
+}
+
+void ViewerSide::note_refused(const Candidate& candidate, const std::string& why) {
+  note(base::LogLevel::warning, candidate.peer, "viewer " + candidate.peer.to_string() + " refused: " + why);
 }
 
 void ViewerSide::remove(const Candidate& candidate) {

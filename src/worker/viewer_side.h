@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "vncauthproxy/base/address.h"
+#include "vncauthproxy/base/log.h"
 #include "vncauthproxy/ipc/handover.h"
 #include "vncauthproxy/net/listener.h"
 #include "vncauthproxy/net/loop.h"
@@ -73,6 +74,8 @@ class ViewerSide {
   void refuse(Candidate& candidate, std::string_view reason);
   void drop(const Candidate& candidate);
   void let_in(Candidate& candidate, proto::Verified proof);
+  void note(base::LogLevel level, const base::Endpoint& peer, const std::string& text);
+  void note_refused(const Candidate& candidate, const std::string& why);
   void remove(const Candidate& candidate);
   void close_port();
   void give_up_if_alone();
@@ -83,6 +86,7 @@ class ViewerSide {
   Verified verified_;
   GaveUp gave_up_;
   unsigned attempts_left_;
+  base::RepeatFilter lines_;
   Pages pages_;
   std::list<net::Acceptor> acceptors_;
   net::Timer port_deadline_;
