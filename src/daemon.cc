@@ -68,8 +68,13 @@ void fork_worker(master::Master& master, ipc::Handover handover) {
     master.fork_failed(id, errno);
 }
 
-int serve(const Options& options, master::Prepared prepared) {
+uid_t owner_of_files(const std::optional<base::Identity>& identity) {
+  return identity ? identity->uid : ::geteuid();
+}
+
+int serve(const Options& options, master::Prepared prepared, base::Readiness readiness) {
   master::Master master(options, std::move(prepared));
+  readiness.ready();  // not before signals have their handlers: who started us may send one at once
   while (auto next = master.run()) fork_worker(master, std::move(*next));
   return 0;
 }
@@ -97,7 +102,7 @@ int run_daemon(const Options& options) {
     pid_file->remove();
     return start_up_failed(error);
   };
-  auto prepared = master::prepare(options, true);
+  auto prepared = master::prepare(options, owner_of_files(*identity), true);
   if (!prepared) return give_up(prepared.error());
   base::raise_descriptor_limit();
   if (*identity) {
@@ -107,8 +112,7 @@ int run_daemon(const Options& options) {
   }
 
   base::log_info("vncauthproxy starts");
-  readiness.ready();
-  const int status = serve(options, std::move(*prepared));
+  const int status = serve(options, std::move(*prepared), std::move(readiness));
   pid_file->remove();
   base::log_info("vncauthproxy ends");
   return status;
@@ -121,8 +125,10 @@ int check_configuration(const Options& options) {
     status = 1;
   };
   if (auto log = base::open_log("-", base::LogLevel::warning); !log) complain(log.error());
-  if (auto identity = identity_for(options); !identity) complain(identity.error());
-  if (auto prepared = master::prepare(options, false); !prepared) complain(prepared.error());
+  const auto identity = identity_for(options);
+  if (!identity) complain(identity.error());
+  const uid_t owner = identity ? owner_of_files(*identity) : ::geteuid();
+  if (auto prepared = master::prepare(options, owner, false); !prepared) complain(prepared.error());
   if (status == 0) std::printf("the configuration is fine\n");
   return status;
 }

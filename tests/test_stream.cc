@@ -3,6 +3,8 @@
 // moment; and what our TLS side refuses to speak.
 #include "vncauthproxy/net/stream.h"
 
+#include <unistd.h>
+
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -45,7 +47,7 @@ const TlsServer& server_with(base::Handle<EVP_PKEY> (*make_key)()) {
   const std::string cert_text = testing::certificate_pem(key.get()), key_text = testing::key_pem(key.get());
   (void)!::write(cert.get(), cert_text.data(), cert_text.size());
   (void)!::write(secret.get(), key_text.data(), key_text.size());
-  auto tls = load_tls_server({cert_file, key_file, "1.2", "ECDHE+AESGCM:ECDHE+CHACHA20", ""});
+  auto tls = load_tls_server({::geteuid(), cert_file, key_file, "1.2", "ECDHE+AESGCM:ECDHE+CHACHA20", ""});
   ::unlink(cert_file);
   ::unlink(key_file);
   made.reserve(4);

@@ -47,7 +47,7 @@ struct Fixture {
   }
   // kOk, or the code of the error.
   int load() {
-    auto loaded = load_tls_server({cert, key, min_version, ciphers, ciphersuites});
+    auto loaded = load_tls_server({::geteuid(), cert, key, min_version, ciphers, ciphersuites});
     detail.clear();
     tls = {};
     if (loaded)

@@ -57,11 +57,11 @@ std::string advertised_address(const Options& options) {
 }
 
 // Null: there is none, and control clients are not promised any.
-Result<net::TlsServer> load_certificate(const Options& options) {
+Result<net::TlsServer> load_certificate(const Options& options, uid_t owner) {
   const bool missing =
       ::access(options.cert_file.c_str(), F_OK) != 0 && ::access(options.key_file.c_str(), F_OK) != 0;
   if (missing && !options.enable_ssl) return net::TlsServer();
-  return net::load_tls_server({options.cert_file, options.key_file, options.tls_min_version,
+  return net::load_tls_server({owner, options.cert_file, options.key_file, options.tls_min_version,
                                options.tls_ciphers, options.tls_ciphersuites});
 }
 
@@ -78,18 +78,18 @@ std::string shown_address(const std::string& address) {
 
 }  // namespace
 
-Result<Prepared> prepare(const Options& options, bool bind) {
+Result<Prepared> prepare(const Options& options, uid_t owner, bool bind) {
   Prepared prepared;
   if (auto cipher = proto::prepare_vnc_auth(); !cipher) return std::move(cipher.error());
   proto::use_wiping_json_allocator();
-  auto tls = load_certificate(options);
+  auto tls = load_certificate(options, owner);
   if (!tls) return std::move(tls.error());
   prepared.tls = std::move(*tls);
   if (!options.web.empty()) {
     prepared.web = base::Fd(::open(options.web.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!prepared.web) return base::system_error(("web " + options.web).c_str());
   }
-  auto users = base::Users::load(options.auth_file);
+  auto users = base::Users::load(options.auth_file, owner);
   if (!users) return std::move(users.error());
   prepared.users = std::move(*users);
 
@@ -243,7 +243,7 @@ void Master::reload() {
     login_.replace(std::move(*users));
   else
     base::log_error("the old users stay in force: %s", users.error().detail.c_str());
-  if (auto tls = load_certificate(options_); tls && (*tls || !tls_))
+  if (auto tls = load_certificate(options_, ::geteuid()); tls && (*tls || !tls_))
     tls_ = std::move(*tls);
   else
     base::log_error("the old certificate stays in force: %s",

@@ -29,7 +29,8 @@ struct Prepared {
   base::Fd web;               // the folder of pages; none: no pages
 };
 // Errors are sentences for the operator. Binds nothing when `bind` is false (--check).
-base::Result<Prepared> prepare(const base::Options& options, bool bind);
+// `owner` is the user the daemon will be: files of his are trusted as root's are.
+base::Result<Prepared> prepare(const base::Options& options, uid_t owner, bool bind);
 
 class Master {
  public:

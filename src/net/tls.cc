@@ -33,7 +33,7 @@ Error tls_error(const std::string& what) {
 }
 
 // Opened once; what is checked is the file that was opened. O_NONBLOCK, so that a FIFO cannot hang the start.
-Result<Handle<BIO>> open_key(const std::string& path) {
+Result<Handle<BIO>> open_key(const std::string& path, uid_t owner) {
   base::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) return base::system_error(path.c_str());
   struct stat status {};
@@ -41,7 +41,7 @@ Result<Handle<BIO>> open_key(const std::string& path) {
   if (!S_ISREG(status.st_mode)) return Error{ErrorCode::denied, path + ": is not a regular file"};
   if ((status.st_mode & S_IRWXO) != 0)
     return Error{ErrorCode::denied, path + ": the key must not be accessible by others (chmod o= it)"};
-  if (status.st_uid != 0 && status.st_uid != ::geteuid())
+  if (status.st_uid != 0 && status.st_uid != owner)
     return Error{ErrorCode::denied, path + ": the key must belong to root or to the daemon's user"};
   FILE* file = ::fdopen(fd.get(), "r");
   if (file == nullptr) return base::system_error(path.c_str());
@@ -74,7 +74,7 @@ int no_passphrase(char*, int, int, void* was_asked) {
 }
 
 Result<Handle<EVP_PKEY>> load_key(const TlsSettings& settings, const SSL_CTX* context) {
-  auto file = open_key(settings.key_file);
+  auto file = open_key(settings.key_file, settings.key_owner);
   if (!file) return std::move(file.error());
   bool was_asked = false;
   Handle<EVP_PKEY> key(PEM_read_bio_PrivateKey(file->get(), nullptr, no_passphrase, &was_asked));

@@ -3,6 +3,8 @@
 // compression.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <string>
 
@@ -21,6 +23,7 @@ struct TlsServer {
 };
 
 struct TlsSettings {
+  uid_t key_owner;                  // who else than root may own the key file: the daemon's user
   std::string cert_file, key_file;  // PEM; the certificate is followed by its chain
   std::string min_version;          // "1.2" or "1.3"
   std::string ciphers;              // of TLS 1.2, as openssl-ciphers(1) spells them
