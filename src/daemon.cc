@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "daemon.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -73,6 +74,10 @@ uid_t owner_of_files(const std::optional<base::Identity>& identity) {
 }
 
 int serve(const Options& options, master::Prepared prepared, base::Readiness readiness) {
+  // Fast bins are emptied now and then, all at once: that writes to free chunks all over the heap and copies
+  // each of their pages, which worker and master share until then. Small chunks have a cache of their own all
+  // the same.
+  ::mallopt(M_MXFAST, 0);
   master::Master master(options, std::move(prepared));
   readiness.ready();  // not before signals have their handlers: who started us may send one at once
   while (auto next = master.run()) fork_worker(master, std::move(*next));

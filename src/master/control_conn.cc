@@ -37,7 +37,7 @@ ControlConn::ControlConn(net::Loop& loop, ControlHost& host, uint64_t id, net::S
       write_(loop, stream_.fd(), Watch::For::writing, [this] { write_reply(); }),
       deadline_(loop, [this] { out_of_time(); }) {
   read_.arm();
-  deadline_.start(kRequestTime);
+  deadline_.start_among_many(kRequestTime);
 }
 
 void ControlConn::readable() {
@@ -81,7 +81,7 @@ void ControlConn::refuse(const Failure& failure, std::chrono::milliseconds delay
   read_.arm(false);
   phase_ = Phase::delayed;
   if (delay.count() > 0)
-    deadline_.start(delay);
+    deadline_.start_among_many(delay);
   else
     write_reply();
 }
@@ -107,7 +107,7 @@ void ControlConn::write_reply() {
 
 void ControlConn::wind_up() {
   if (!reply_.empty() || stream_.owes()) {
-    if (phase_ != Phase::replying) deadline_.start(kReplyTime);
+    if (phase_ != Phase::replying) deadline_.start_among_many(kReplyTime);
     phase_ = Phase::replying;
     return write_.arm();
   }
@@ -118,7 +118,7 @@ void ControlConn::wind_up() {
   phase_ = Phase::lingering;
   write_.arm(false);
   read_.arm();
-  deadline_.start(kLingerTime);
+  deadline_.start_among_many(kLingerTime);
 }
 
 void ControlConn::linger() {

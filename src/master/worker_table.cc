@@ -62,7 +62,7 @@ base::Result<base::Fd> WorkerTable::open(Forwarding forwarding) {
   if (!pair) return std::move(pair.error());
   const uint32_t id = forwarding.id;
   auto record = std::make_unique<Record>(*this, std::move(forwarding), std::move(pair->first));
-  record->deadline.start(record->forwarding.start_deadline);
+  record->deadline.start_among_many(record->forwarding.start_deadline);
   records_.emplace(id, std::move(record));
   return std::move(pair->second);
 }
@@ -88,7 +88,7 @@ void WorkerTable::received(Record& record, const ipc::Message& message) {
 void WorkerTable::take(Record& record, const ipc::Ready&) {
   if (record.state != State::starting) return violation(record, "Ready");
   record.state = State::waiting;
-  record.deadline.start(record.forwarding.viewer_deadline);
+  record.deadline.start_among_many(record.forwarding.viewer_deadline);
   base::log_info("F%u New forwarding: %s", record.forwarding.id, record.forwarding.what.c_str());
   if (answer_(record.forwarding.id, std::nullopt)) return;
   base::log_warning("F%u the control client left before its answer", record.forwarding.id);
@@ -112,7 +112,7 @@ void WorkerTable::take(Record& record, const ipc::Authenticated& authenticated) 
 void WorkerTable::take(Record& record, const ipc::Ended& ended) {
   if (record.state != State::waiting && record.state != State::live) return violation(record, "Ended");
   record.state = State::ending;
-  record.deadline.start(std::chrono::seconds(1));
+  record.deadline.start_among_many(std::chrono::seconds(1));
   base::log_info(
       "F%u ended: %s; %s, %llu bytes to the viewer, %llu from it, %.1f s", record.forwarding.id,
       one_line(ended.reason).c_str(), record.viewer.c_str(), static_cast<unsigned long long>(ended.to_viewer),
@@ -178,7 +178,7 @@ void WorkerTable::out_of_time(Record& record) {
 
 void WorkerTable::fail(Record& record, FailureCode code, std::string reason) {
   record.state = State::ending;
-  record.deadline.start(std::chrono::seconds(1));
+  record.deadline.start_among_many(std::chrono::seconds(1));
   release_port(record);
   base::log_warning("F%u FAILED forwarding: %s: %s", record.forwarding.id, record.forwarding.what.c_str(),
                     reason.c_str());

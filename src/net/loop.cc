@@ -5,6 +5,17 @@
 #include <utility>
 
 namespace vncauthproxy::net {
+namespace {
+
+timeval to_timeval(std::chrono::milliseconds delay) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(delay);
+  timeval time{};
+  time.tv_sec = static_cast<time_t>(seconds.count());
+  time.tv_usec = static_cast<suseconds_t>(std::chrono::microseconds(delay - seconds).count());
+  return time;
+}
+
+}  // namespace
 
 Loop::Loop() {
   // Back-pressure changes interest often: the changelist folds what cancels out before a wait. It forbids
@@ -54,11 +65,15 @@ void Watch::wake() {
 Timer::Timer(Loop& loop, Callback callback) : Event(loop, -1, EV_TIMEOUT, std::move(callback)) {}
 
 void Timer::start(std::chrono::milliseconds delay) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(delay);
-  timeval time{};
-  time.tv_sec = static_cast<time_t>(seconds.count());
-  time.tv_usec = static_cast<suseconds_t>(std::chrono::microseconds(delay - seconds).count());
+  const timeval time = to_timeval(delay);
   event_add(get(), &time);
+}
+
+void Timer::start_among_many(std::chrono::milliseconds delay) {
+  const timeval time = to_timeval(delay);
+  // The queue of this delay, made or found; none when there are too many of them already.
+  const timeval* const queue = event_base_init_common_timeout(event_get_base(get()), &time);
+  event_add(get(), queue != nullptr ? queue : &time);
 }
 
 void Timer::stop() {
