@@ -124,6 +124,7 @@ unit_ipc := \
   channel \
   message
 unit_master := \
+  control_conn \
   login \
   port_pool \
   worker_table

@@ -17,27 +17,25 @@ using net::Watch;
 using proto::Failure;
 using proto::FailureCode;
 
-constexpr std::chrono::seconds kRequestTime{10};  // TLS handshake included
-constexpr std::chrono::seconds kReplyTime{10};
-constexpr std::chrono::seconds kLingerTime{2};
 constexpr size_t kMaxLinger = 1024 * 1024;
 
 }  // namespace
 
 ControlConn::ControlConn(net::Loop& loop, ControlHost& host, uint64_t id, net::Stream stream,
-                         const base::Endpoint& peer, std::span<char> room)
+                         const base::Endpoint& peer, std::span<char> room, const ControlTimes& times)
     : host_(host),
       id_(id),
       stream_(std::move(stream)),
       peer_(peer),
       room_(room),
+      times_(times),
       since_(std::chrono::steady_clock::now()),
       read_(loop, stream_.fd(), Watch::For::reading,
             [this] { phase_ == Phase::lingering ? linger() : readable(); }),
       write_(loop, stream_.fd(), Watch::For::writing, [this] { write_reply(); }),
       deadline_(loop, [this] { out_of_time(); }) {
   read_.arm();
-  deadline_.start_among_many(kRequestTime);
+  deadline_.start_among_many(times_.request);
 }
 
 void ControlConn::readable() {
@@ -107,7 +105,7 @@ void ControlConn::write_reply() {
 
 void ControlConn::wind_up() {
   if (!reply_.empty() || stream_.owes()) {
-    if (phase_ != Phase::replying) deadline_.start_among_many(kReplyTime);
+    if (phase_ != Phase::replying) deadline_.start_among_many(times_.reply);
     phase_ = Phase::replying;
     return write_.arm();
   }
@@ -118,7 +116,7 @@ void ControlConn::wind_up() {
   phase_ = Phase::lingering;
   write_.arm(false);
   read_.arm();
-  deadline_.start_among_many(kLingerTime);
+  deadline_.start_among_many(times_.linger);
 }
 
 void ControlConn::linger() {

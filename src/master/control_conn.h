@@ -30,11 +30,17 @@ class ControlHost {
   ~ControlHost() = default;
 };
 
+struct ControlTimes {
+  std::chrono::milliseconds request{10000};  // for all of it, the TLS handshake included
+  std::chrono::milliseconds reply{10000};
+  std::chrono::milliseconds linger{2000};
+};
+
 class ControlConn {
  public:
   // `room` is where the request is read to, kMaxRequestBytes of it: a loan until request_over().
   ControlConn(net::Loop& loop, ControlHost& host, uint64_t id, net::Stream stream, const base::Endpoint& peer,
-              std::span<char> room);
+              std::span<char> room, const ControlTimes& times = {});
 
   uint64_t id() const { return id_; }
   const base::Endpoint& peer() const { return peer_; }
@@ -65,6 +71,7 @@ class ControlConn {
   net::Stream stream_;
   base::Endpoint peer_;
   std::span<char> room_;
+  ControlTimes times_;
   std::chrono::steady_clock::time_point since_;
   Phase phase_ = Phase::reading;
   size_t filled_ = 0;
