@@ -125,6 +125,7 @@ unit_ipc := \
   message
 unit_master := \
   control_conn \
+  control_server \
   login \
   port_pool \
   worker_table

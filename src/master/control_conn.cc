@@ -73,6 +73,7 @@ void ControlConn::parse(size_t size) {
 
 void ControlConn::refuse(const Failure& failure, std::chrono::milliseconds delay) {
   base::log_warning("control client %s refused: %s", peer_.to_string().c_str(), failure.reason.c_str());
+  if (!stream_.established()) return host_.closed(*this);  // it could not read an answer
   host_.request_over(*this);
   room_ = {};
   reply_ = proto::to_json(failure);

@@ -44,7 +44,8 @@ class ControlConn {
 
   uint64_t id() const { return id_; }
   const base::Endpoint& peer() const { return peer_; }
-  bool waiting() const { return phase_ == Phase::reading; }  // it has not logged in
+  bool waiting() const { return phase_ == Phase::reading; }  // for the end of its request
+  bool answered() const { return phase_ == Phase::replying || phase_ == Phase::lingering; }
   std::chrono::steady_clock::time_point since() const { return since_; }
   std::span<char> room() const { return room_; }
   size_t filled() const { return filled_; }

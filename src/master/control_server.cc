@@ -44,7 +44,8 @@ void ControlServer::admit(base::Fd socket, const base::Endpoint& peer) {
   conns_.emplace(id, std::move(conn));
 }
 
-// At a limit the connection that has waited longest without logging in goes, if it has had its chance.
+// At a limit the connection that has been here longest without logging in goes, if it has had its chance. One
+// that was refused counts until it is closed: who guesses passwords waits for each answer that is held back.
 bool ControlServer::make_room(const base::Endpoint& peer) {
   const auto of_host = [&peer](const ControlConn* conn) { return base::same_host(conn->peer(), peer); };
   const size_t allowed = login_.suspect(peer, Clock::now()) ? 1 : kMaxWaitingPerHost;
@@ -53,7 +54,12 @@ bool ControlServer::make_room(const base::Endpoint& peer) {
   if (!host_full && waiting_.size() < kMaxWaiting) return true;
   const auto oldest = host_full ? std::find_if(waiting_.begin(), waiting_.end(), of_host) : waiting_.begin();
   if (Clock::now() - (*oldest)->since() < kPatience) return false;
-  (*oldest)->refuse({proto::FailureCode::busy, "too many connections are waiting"});
+  ControlConn& leaver = **oldest;
+  waiting_.erase(oldest);  // also if its last words take a moment
+  if (leaver.answered())
+    closed(leaver);
+  else
+    leaver.refuse({proto::FailureCode::busy, "too many connections are waiting"});
   return true;
 }
 
@@ -66,6 +72,7 @@ std::chrono::milliseconds ControlServer::login_failed(const base::Endpoint& peer
 }
 
 void ControlServer::requested(ControlConn& conn, proto::Request request) {
+  waiting_.remove(&conn);
   requested_(conn.id(), conn.peer(), std::move(request));
 }
 
@@ -73,11 +80,11 @@ void ControlServer::request_over(ControlConn& conn) {
   if (conn.room().empty()) return;
   base::wipe(conn.room().first(conn.filled()));
   free_rooms_.push_back(conn.room().data());
-  waiting_.remove(&conn);
 }
 
 void ControlServer::closed(ControlConn& conn) {
   request_over(conn);
+  waiting_.remove(&conn);
   conns_.erase(conn.id());
 }
 

@@ -55,7 +55,7 @@ class ControlServer final : public ControlHost {
   std::vector<char*> free_rooms_;
   std::list<net::Acceptor> acceptors_;
   std::unordered_map<uint64_t, std::unique_ptr<ControlConn>> conns_;
-  std::list<ControlConn*> waiting_;  // oldest first
+  std::list<ControlConn*> waiting_;  // those that have not logged in, oldest first
   uint64_t next_id_ = 1;
 };
 

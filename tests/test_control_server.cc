@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The control port: who gets in when many want to, over plain connections and TLS, and that nobody who waits,
+// leaves or lies keeps an honest client out.
+#include "master/control_server.h"
+
+#include <crypt.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/support/certificate.h"
+#include "tests/support/descriptors.h"
+#include "tests/support/loop_until.h"
+#include "tests/support/peer.h"
+#include "tests/support/tls_client.h"
+#include "vncauthproxy/base/log.h"
+
+#include "tests/support/cmocka_cxx.h"
+
+namespace vncauthproxy::master {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::connect_loopback;
+using testing::Deadline;
+using testing::Peer;
+using testing::run_for;
+using testing::run_until;
+using testing::TlsClient;
+
+constexpr std::string_view kRequest =
+    R"({"source_port": 0, "destination_address": "node", "destination_port": 5900, )"
+    R"("password": "vnc", "auth_user": "user", "auth_password": "secret"})";
+constexpr const char* kAnswer = R"({"source_port": 25000, "status": "OK", "proxy_address": "proxy"})";
+constexpr uint32_t kLoopback = 0x7f000001;
+constexpr size_t kPerHost = ControlServer::kMaxWaitingPerHost;
+
+std::string temporary_file(const std::string& text) {
+  char name[] = "/tmp/test_control_server.XXXXXX";
+  const base::Fd file(::mkstemp(name));
+  (void)!::write(file.get(), text.data(), text.size());
+  return name;
+}
+
+base::Users users() {
+  static crypt_data data;
+  const std::string path =
+      temporary_file(std::string("user:") + ::crypt_rn("secret", "$5$rounds=1000$salt$", &data, sizeof data));
+  auto loaded = base::Users::load(path);
+  ::unlink(path.c_str());
+  return std::move(*loaded);
+}
+
+net::TlsServer tls_server() {
+  const auto key = testing::make_ec_key();
+  const std::string cert_file = temporary_file(testing::certificate_pem(key.get()));
+  const std::string key_file = temporary_file(testing::key_pem(key.get()));
+  auto tls = net::load_tls_server({::geteuid(), cert_file, key_file, "1.2", "ECDHE+AESGCM", ""});
+  ::unlink(cert_file.c_str());
+  ::unlink(key_file.c_str());
+  return std::move(*tls);
+}
+
+struct Fixture {
+  Fixture() {
+    base::set_log_sink([this](base::LogLevel, std::string_view line) { log.append(line).append("\n"); });
+  }
+  ~Fixture() { base::set_log_sink({}); }
+
+  void serve(bool with_tls = false) {
+    if (with_tls) tls = tls_server();
+    auto listeners = std::move(*net::listen_on_all(testing::endpoints_of({"127.0.0.1"}), 0));
+    server = std::make_unique<ControlServer>(loop, std::move(listeners), login, with_tls ? &tls : nullptr,
+                                             [this](uint64_t conn, const base::Endpoint&, proto::Request) {
+                                               pending.push_back(conn);
+                                               if (!keep_pending) server->reply(conn, kAnswer);
+                                             });
+    port = server->endpoints().at(0).port();
+  }
+
+  // Clients that connect and say nothing, each taken in by the server.
+  void come(size_t count, uint32_t source = kLoopback) {
+    for (size_t i = 0; i < count; ++i) {
+      peers.push_back(std::make_unique<Peer>(connect_loopback(port, source)));
+      testing::turn(loop);
+    }
+  }
+  Peer& newest() { return *peers.back(); }
+  // Whether a client that does all right is answered within a second.
+  bool serves(uint32_t source = kLoopback) {
+    Peer peer(connect_loopback(port, source));
+    peer.send_all(kRequest);
+    return run_until(
+               loop, [&peer] { return peer.pull().over(); }, milliseconds(1000)) &&
+           peer.got == kAnswer;
+  }
+  bool was_sent_away(Peer& peer) {
+    return run_until(loop, [&peer] { return peer.pull().over(); }) &&
+           peer.got.find("\"code\": \"busy\"") != std::string::npos;
+  }
+  bool is_there(Peer& peer) { return !peer.pull().over(); }
+  // Until a connection counts as one that has had its chance.
+  void grow_old() { run_for(loop, ControlServer::kPatience + milliseconds(50)); }
+
+  std::string log;
+  net::Loop loop;
+  Login login{users()};
+  net::TlsServer tls;
+  std::unique_ptr<ControlServer> server;
+  uint16_t port = 0;
+  std::vector<uint64_t> pending;
+  bool keep_pending = false;
+  std::vector<std::unique_ptr<Peer>> peers;
+  std::vector<std::unique_ptr<TlsClient>> tls_clients;
+};
+
+// ---- serving
+
+void a_request_is_answered(Fixture& f) {
+  f.serve();
+  for (int i = 0; i < 50; ++i) assert_true(f.serves());
+  assert_int_equal(f.pending.size(), 50);
+}
+
+void answers_find_their_clients(Fixture& f) {
+  f.serve();
+  f.keep_pending = true;
+  f.come(3);
+  for (const size_t who : {2U, 0U, 1U}) {
+    f.peers[who]->send_all(kRequest);
+    const size_t before = f.pending.size();
+    run_until(f.loop, [&] { return f.pending.size() > before; });
+  }
+  assert_int_equal(f.pending.size(), 3);
+  const bool first = f.server->reply(f.pending[1], "zero");
+  const bool second = f.server->reply(f.pending[0], "two");
+  const bool twice = f.server->reply(f.pending[0], "two again");
+  const bool nobody = f.server->reply(12345, "x");
+  const bool third = f.server->reply(f.pending[2], "one");
+  assert_true(first && second && third);
+  assert_false(twice || nobody);
+  const bool right = run_until(
+      f.loop, [&f] { return f.peers[0]->has("zero") && f.peers[1]->has("one") && f.peers[2]->has("two"); });
+  assert_true(right);
+}
+
+void wrong_logins_are_refused_and_cost_nobody_else(Fixture& f) {
+  f.serve();
+  for (int i = 0; i < 30; ++i) {
+    f.come(1);
+    f.newest().send_all(R"({"source_port": 0, "destination_address": "n", "destination_port": 1, )"
+                        R"("password": "p", "auth_user": "user", "auth_password": "wrong"})");
+    const bool over = run_until(f.loop, [&f] { return f.newest().pull().over(); });
+    const bool told = f.newest().got.find("\"code\": \"auth_failed\"") != std::string::npos;
+    assert_true(over && told);
+  }
+  assert_true(f.serves());
+  assert_int_equal(f.pending.size(), 1);
+}
+
+void stop_listening_lets_those_inside_finish(Fixture& f) {
+  f.serve();
+  f.come(1);
+  f.server->stop_listening();
+  const bool refused = !connect_loopback(f.port);
+  f.newest().send_all(kRequest);
+  const bool answered = run_until(f.loop, [&f] { return f.newest().has(kAnswer); });
+  assert_true(refused);
+  assert_true(answered);
+}
+
+// ---- limits
+
+void the_seventeenth_of_a_host_has_to_come_again(Fixture& f) {
+  f.serve();
+  f.come(kPerHost);
+  f.come(1);
+  const bool away = f.was_sent_away(f.newest());
+  bool others = true;
+  for (size_t i = 0; i < kPerHost; ++i) others &= f.is_there(*f.peers[i]);
+  assert_true(away);
+  assert_true(others);
+  assert_true(f.serves(kLoopback + 1));  // other hosts do not suffer
+}
+
+void the_oldest_of_a_host_gives_way(Fixture& f) {
+  f.serve();
+  f.come(kPerHost);
+  f.come(1, kLoopback + 1);  // as old, but of another host
+  f.grow_old();
+  assert_true(f.serves());
+  const bool oldest_left = f.was_sent_away(*f.peers[0]);
+  const bool second_stayed = f.is_there(*f.peers[1]);
+  const bool other_host_stayed = f.is_there(*f.peers[kPerHost]);
+  assert_true(oldest_left);
+  assert_true(second_stayed);
+  assert_true(other_host_stayed);
+}
+
+void many_hosts_share_the_last_limit(Fixture& f) {
+  f.serve();
+  constexpr size_t kHosts = ControlServer::kMaxWaiting / kPerHost;
+  for (uint32_t host = 0; host < kHosts; ++host) f.come(kPerHost, kLoopback + host);
+  assert_int_equal(f.peers.size(), ControlServer::kMaxWaiting);
+  f.grow_old();
+  assert_true(f.serves(kLoopback + kHosts));
+  const bool oldest_left = f.was_sent_away(*f.peers[0]);
+  const bool second_stayed = f.is_there(*f.peers[1]);
+  assert_true(oldest_left);
+  assert_true(second_stayed);
+}
+
+void those_who_logged_in_do_not_count(Fixture& f) {
+  f.serve();
+  f.keep_pending = true;
+  for (size_t i = 0; i < 3 * kPerHost; ++i) {
+    f.come(1);
+    f.newest().send_all(kRequest);
+    run_until(f.loop, [&f, i] { return f.pending.size() > i; });
+  }
+  assert_int_equal(f.pending.size(), 3 * kPerHost);
+  f.come(kPerHost);
+  bool all_there = true;
+  for (const auto& peer : f.peers) all_there &= f.is_there(*peer);
+  assert_true(all_there);
+}
+
+// Who was refused and does not leave holds a connection too, and has not logged in.
+void those_who_were_refused_count_until_they_leave(Fixture& f) {
+  f.serve();
+  f.come(kPerHost);
+  for (const auto& peer : f.peers) peer->send_all("nonsense");
+  const bool refused = run_until(f.loop, [&f] { return f.peers.back()->pull().ended; });
+  f.come(1);
+  const bool away = f.was_sent_away(f.newest());
+  assert_true(refused);
+  assert_true(away);
+  f.peers.clear();
+  run_for(f.loop, milliseconds(20));
+  assert_true(f.serves());
+}
+
+void scanners_do_not_keep_a_client_out(Fixture& f) {
+  f.serve();
+  const unsigned before = testing::count_descriptors("socket:");
+  for (int round = 0; round < 40; ++round) {
+    f.come(10);
+    for (size_t i = 0; i < f.peers.size(); ++i) {
+      if (i % 3 == 0) f.peers[i]->send_all("\x16\x03\x01");
+      if (i % 3 == 1) f.peers[i]->send_all(kRequest.substr(0, 50));
+      if (i % 2 == 0)
+        f.peers[i]->reset();
+      else
+        f.peers[i]->close();
+    }
+    f.peers.clear();
+  }
+  assert_true(f.serves());
+  const bool all_gone =
+      run_until(f.loop, [before] { return testing::count_descriptors("socket:") == before; });
+  assert_true(all_gone);
+}
+
+void without_descriptors_it_rests_and_recovers(Fixture& f) {
+  f.serve();
+  f.peers.push_back(std::make_unique<Peer>(connect_loopback(f.port)));
+  f.newest().send_all(kRequest);
+  {
+    const testing::NoMoreDescriptors shortage;
+    run_for(f.loop, milliseconds(50));
+  }
+  const bool answered = run_until(f.loop, [&f] { return f.newest().has(kAnswer); });
+  const bool told = f.log.find("cannot accept connections") != f.log.npos;
+  assert_true(answered);
+  assert_true(told);
+}
+
+// ---- TLS
+
+void a_request_over_tls_is_answered(Fixture& f) {
+  f.serve(true);
+  TlsClient& client = *f.tls_clients.emplace_back(std::make_unique<TlsClient>(connect_loopback(f.port)));
+  const bool shaken = run_until(f.loop, [&] { return client.step().established(); });
+  client.write(kRequest.substr(0, 20));
+  run_for(f.loop, milliseconds(10));
+  client.write(kRequest.substr(20));
+  const bool over = run_until(f.loop, [&] { return client.step().peer.over(); });
+  const bool same = client.got == kAnswer;
+  assert_true(shaken && over && same);
+  assert_true(client.closed);  // with a close_notify before the FIN
+}
+
+void plain_bytes_on_the_tls_port_end_in_silence(Fixture& f) {
+  f.serve(true);
+  f.come(1);
+  f.newest().send_all(kRequest);
+  const bool over = run_until(f.loop, [&f] { return f.newest().pull().over(); });
+  const bool leaked = f.newest().got.find("status") != std::string::npos;
+  assert_true(over);
+  assert_false(leaked);
+  assert_int_equal(f.pending.size(), 0);
+}
+
+void tls_clients_may_leave_at_any_moment(Fixture& f) {
+  f.serve(true);
+  for (int steps = 0; steps < 6; ++steps) {
+    for (const bool rude : {false, true}) {
+      TlsClient& client = *f.tls_clients.emplace_back(std::make_unique<TlsClient>(connect_loopback(f.port)));
+      for (int i = 0; i < steps; ++i) {
+        client.step();
+        testing::turn(f.loop);
+      }
+      if (client.established()) client.write(kRequest.substr(0, 30));
+      if (rude) client.peer.reset();
+      f.tls_clients.clear();
+    }
+  }
+  a_request_over_tls_is_answered(f);
+}
+
+// One that has not shaken hands can be told nothing; trying to must not keep the daemon busy.
+void a_silent_tls_client_gives_way_without_a_word(Fixture& f) {
+  f.serve(true);
+  f.come(kPerHost);
+  f.grow_old();
+  TlsClient& client = *f.tls_clients.emplace_back(std::make_unique<TlsClient>(connect_loopback(f.port)));
+  const bool shaken = run_until(f.loop, [&] { return client.step().established(); });
+  const bool oldest_left = run_until(
+      f.loop, [&f] { return f.peers[0]->pull().over(); }, milliseconds(500));
+  const unsigned turns = run_for(f.loop, milliseconds(100));
+  assert_true(shaken);
+  assert_true(oldest_left);
+  assert_int_equal(f.peers[0]->got.size(), 0);
+  assert_true(turns < 100);
+}
+
+// A forked worker forgets all sessions; the clients, whom the master still serves, must not notice.
+void forget_sends_nothing(Fixture& f) {
+  f.serve(true);
+  TlsClient& client = *f.tls_clients.emplace_back(std::make_unique<TlsClient>(connect_loopback(f.port)));
+  run_until(f.loop, [&] { return client.step().established(); });
+  const size_t before = client.cipher_bytes;
+  f.server->forget();
+  f.server.reset();
+  const bool over = run_until(f.loop, [&] { return client.step().peer.over(); });
+  assert_true(over);  // in this process it is the only owner of the socket
+  assert_int_equal(client.cipher_bytes, before);
+  assert_false(client.closed);
+}
+
+}  // namespace
+}  // namespace vncauthproxy::master
+
+int main() {
+  using namespace vncauthproxy::master;
+  const CMUnitTest tests[] = {
+      TEST(Fixture, a_request_is_answered),
+      TEST(Fixture, answers_find_their_clients),
+      TEST(Fixture, wrong_logins_are_refused_and_cost_nobody_else),
+      TEST(Fixture, stop_listening_lets_those_inside_finish),
+      TEST(Fixture, the_seventeenth_of_a_host_has_to_come_again),
+      TEST(Fixture, the_oldest_of_a_host_gives_way),
+      TEST(Fixture, many_hosts_share_the_last_limit),
+      TEST(Fixture, those_who_logged_in_do_not_count),
+      TEST(Fixture, those_who_were_refused_count_until_they_leave),
+      TEST(Fixture, scanners_do_not_keep_a_client_out),
+      TEST(Fixture, without_descriptors_it_rests_and_recovers),
+      TEST(Fixture, a_request_over_tls_is_answered),
+      TEST(Fixture, plain_bytes_on_the_tls_port_end_in_silence),
+      TEST(Fixture, tls_clients_may_leave_at_any_moment),
+      TEST(Fixture, a_silent_tls_client_gives_way_without_a_word),
+      TEST(Fixture, forget_sends_nothing),
+  };
+  return vncauthproxy::testing::run_group("control_server", tests);
+}
