@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Proves the tarball: unpacked in a fresh folder it configures, builds, passes its tests, installs and uninstalls
 # without leaving a file, and `make distclean` gives back what was unpacked; all of it without autoconf.
-# The long end-to-end tests are left to `make check`: the program under them is the same, built from the same files.
+# Of the end-to-end tests only two run here, the tools and the daemon as a service: the long ones have run in
+# `make check`, on a program built from the same files.
 #
 #   distcheck.sh TARBALL FOLDER [-jN]
 set -eu
@@ -37,7 +38,7 @@ files >"$folder/unpacked"
 
 ./configure --quiet --prefix=/usr
 make $jobs
-make $jobs check CHECK="unit fuzz script smoke"
+make $jobs check CHECK="unit fuzz script test_client test_service"
 
 make install DESTDIR="$folder/destination" >/dev/null
 [ -n "$(find "$folder/destination" -type f)" ] || complain "nothing was installed"
