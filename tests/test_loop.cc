@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tests/support/loop_until.h"
 #include "vncauthproxy/base/fd.h"
@@ -29,6 +30,7 @@ struct Fixture {
   base::FdPair pair = std::move(*base::socket_pair(SOCK_STREAM));
   std::unique_ptr<Watch> watch, other;
   std::unique_ptr<Timer> timer, later;
+  std::vector<std::unique_ptr<Timer>> timers;
   std::unique_ptr<Signal> signal;
   unsigned calls = 0, other_calls = 0;
   std::string order;
@@ -207,6 +209,38 @@ void timers_fire_in_order(Fixture& f) {
   assert_true(in_order);
 }
 
+void timers_among_many_do_what_timers_do(Fixture& f) {
+  f.timer = std::make_unique<Timer>(f.loop, [&f] { f.order += "a"; });
+  f.later = std::make_unique<Timer>(f.loop, [&f] { f.order += "b"; });
+  f.timer->start_among_many(milliseconds(60000));
+  f.timer->start_among_many(milliseconds(20));  // starts anew, in another queue
+  f.later->start_among_many(milliseconds(20));
+  const bool both = run_until(f.loop, [&f] { return f.order.size() == 2; });
+  const bool in_order = f.order == "ab";
+  assert_true(both);
+  assert_true(in_order);
+  f.timer->start_among_many(milliseconds(20));
+  f.later->start_among_many(milliseconds(20));
+  f.timer.reset();  // the head of its queue
+  const bool other = run_until(f.loop, [&f] { return f.order.size() == 3; });
+  assert_true(other);
+  f.later->start_among_many(milliseconds(5));
+  f.later->stop();
+  run_for(f.loop, milliseconds(30));
+  assert_int_equal(f.order.size(), 3);
+}
+
+// libevent has 256 such queues; a delay that finds none is served all the same.
+void timers_of_very_many_delays_all_fire(Fixture& f) {
+  std::vector<std::unique_ptr<Timer>>& timers = f.timers;
+  for (int i = 0; i < 400; ++i) {
+    timers.push_back(std::make_unique<Timer>(f.loop, [&f] { ++f.calls; }));
+    timers.back()->start_among_many(milliseconds(1 + i % 300));
+  }
+  const bool all = run_until(f.loop, [&f] { return f.calls == 400; });
+  assert_true(all);
+}
+
 void a_signal_is_told_from_the_loop(Fixture& f) {
   f.signal = std::make_unique<Signal>(f.loop, SIGUSR1, [&f] { ++f.calls; });
   ::raise(SIGUSR1);
@@ -277,6 +311,8 @@ int main() {
       TEST(Fixture, a_stopped_timer_is_silent),
       TEST(Fixture, a_timer_may_end_or_start_itself),
       TEST(Fixture, timers_fire_in_order),
+      TEST(Fixture, timers_among_many_do_what_timers_do),
+      TEST(Fixture, timers_of_very_many_delays_all_fire),
       TEST(Fixture, a_signal_is_told_from_the_loop),
       TEST(Fixture, a_signal_may_end_itself),
       TEST(Fixture, run_ends_when_nothing_is_left),
