@@ -21,6 +21,13 @@ using net::IoStatus;
 using net::Watch;
 using std::chrono::milliseconds;
 
+namespace {
+
+// How long a backend that has refused may take to say why: the length of a reason is only its word.
+constexpr milliseconds kReasonTime{1000};
+
+}  // namespace
+
 BackendSide::BackendSide(net::Loop& loop, const ipc::Handover& handover, Reached reached)
     : loop_(loop),
       handover_(handover),
@@ -120,6 +127,8 @@ void BackendSide::advance(bool at_end) {
   if (at_end) return report(handshake_.ended(in));
   std::memmove(input_.data(), rest.data(), rest.size());
   filled_ = rest.size();
+  if (handshake_.refused() && !std::exchange(awaiting_reason_, true))
+    deadline_timer_.start(std::min(time_left(), kReasonTime));
 }
 
 void BackendSide::out_of_time() {

@@ -62,6 +62,7 @@ class BackendSide {
   base::Fd socket_;
   std::unique_ptr<net::Watch> watch_;
   proto::RfbClient handshake_;
+  bool awaiting_reason_ = false;
   std::array<uint8_t, 1024> input_;
   size_t filled_ = 0;
 };

@@ -30,6 +30,8 @@ class RfbClient {
   // of a reason as came, else closed. Good for a deadline too: a backend that stalls within its reason has
   // already refused.
   base::Error ended(base::ByteReader& in);
+  // It said no, and no more than its reason is still to come.
+  bool refused() const { return state_ == State::reason_size || state_ == State::reason; }
 
  private:
   enum class State : uint8_t { version, scheme, types, challenge, result, reason_size, reason, done };
