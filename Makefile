@@ -139,15 +139,23 @@ support_SRC := \
   fake_viewer \
   png \
   program \
-  socket
+  socket \
+  tls
 SUPPORT_PROGRAMS := \
   painter \
   vncshot
 # End-to-end tests: e2e/test_NAME runs the built programs, which it finds through VNCAUTHPROXY_BUILD.
 E2E := \
+  backend \
   client \
+  control \
+  leases \
   passwd \
-  support
+  real \
+  relay \
+  service \
+  support \
+  viewer
 
 # Fuzz entries: fuzz_NAME is tests/fuzz/fuzz_NAME.cc with the corpus tests/fuzz/corpus/NAME.
 fuzz_base :=

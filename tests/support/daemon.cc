@@ -3,14 +3,15 @@
 
 #include <crypt.h>
 #include <jansson.h>
+#include <pwd.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <stdexcept>
 
+#include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/secret.h"
 
 namespace vncauthproxy::testing {
@@ -29,6 +30,14 @@ std::string quoted(const std::string& text) {
     }
   }
   return result + '"';
+}
+
+// What a daemon of another user has to reach after it gave up root: its folder and its users file.
+void give_to(const std::string& user, const Folder& folder) {
+  const passwd* entry = ::geteuid() == 0 ? ::getpwnam(user.c_str()) : nullptr;
+  if (!entry) return;
+  for (const std::string& path : {folder.path(), folder.file("users")})
+    if (::chown(path.c_str(), entry->pw_uid, entry->pw_gid) != 0) std::perror(path.c_str());
 }
 
 std::string text_of(const json_t* object, const char* key) {
@@ -71,8 +80,8 @@ std::string Request::json() const {
 Reply parse_reply(std::string text) {
   Reply reply;
   reply.text = std::move(text);
-  const std::unique_ptr<json_t, void (*)(json_t*)> object(
-      json_loadb(reply.text.data(), reply.text.size(), JSON_REJECT_DUPLICATES, nullptr), json_decref);
+  const base::Handle<json_t> object(
+      json_loadb(reply.text.data(), reply.text.size(), JSON_REJECT_DUPLICATES, nullptr));
   if (!json_is_object(object.get())) return reply;
   reply.is_json = true;
   reply.port = static_cast<uint16_t>(json_integer_value(json_object_get(object.get(), "source_port")));
@@ -92,6 +101,7 @@ bool Reply::failed(std::string_view expected_code) const {
 std::vector<std::string> daemon_command(const Folder& folder, uint16_t first_port, const DaemonSetup& setup) {
   write_file(folder.file("users"), setup.users.empty() ? user_line(kUser, kLoginSecret) : setup.users);
   write_file(folder.file("config"), "");
+  give_to(setup.user, folder);
   std::vector<std::string> argv = {built("vncauthproxy"),
                                    "--config",
                                    folder.file("config"),
@@ -99,6 +109,10 @@ std::vector<std::string> daemon_command(const Folder& folder, uint16_t first_por
                                    folder.file("users"),
                                    "--pid-file",
                                    folder.file("pid"),
+                                   "--cert-file",
+                                   folder.file("cert.pem"),
+                                   "--key-file",
+                                   folder.file("key.pem"),
                                    "--listen-port",
                                    "0",
                                    "--min-port",
@@ -169,13 +183,11 @@ std::vector<pid_t> children_of(pid_t pid) {
 }
 
 std::string status_field(pid_t pid, const std::string& name) {
-  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.rfind(name + ":", 0) != 0) continue;
-    const size_t start = line.find_first_not_of(" \t", name.size() + 1);
-    return start == std::string::npos ? "" : line.substr(start);
-  }
-  return "";
+  const std::string status = "\n" + read_file("/proc/" + std::to_string(pid) + "/status");
+  const size_t line = status.find("\n" + name + ":");
+  if (line == std::string::npos) return "";
+  const size_t start = status.find_first_not_of(" \t", line + name.size() + 2);
+  return status.substr(start, status.find('\n', start) - start);
 }
 
 std::vector<pid_t> Daemon::children() const {

@@ -13,8 +13,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <stdexcept>
 
 namespace vncauthproxy::testing {
@@ -55,6 +53,10 @@ int status_word(int status) {
 }
 
 }  // namespace
+
+bool send_signal(pid_t pid, int number) {
+  return pid > 1 && ::kill(pid, number) == 0;
+}
 
 std::string built(const std::string& name) {
   const char* build = std::getenv("VNCAUTHPROXY_BUILD");
@@ -100,7 +102,7 @@ Program::Program(std::vector<std::string> argv, ProgramSetup setup) {
 
 Program::~Program() {
   if (pid_ > 0 && !reaped_) {
-    ::kill(pid_, SIGKILL);
+    send_signal(pid_, SIGKILL);
     wait();
   }
   stop_write_.reset();  // children of the program may hold its pipes open for ever
@@ -158,7 +160,7 @@ bool Program::wait_err(std::string_view text, Deadline deadline, size_t from) {
 }
 
 void Program::signal(int number) const {
-  if (pid_ > 0 && !reaped_) ::kill(pid_, number);
+  if (pid_ > 0 && !reaped_) send_signal(pid_, number);
 }
 
 bool Program::running() {
@@ -201,8 +203,13 @@ Folder::~Folder() {
 }
 
 std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  // By hand: a file of /proc may vanish between open and read, which streams answer with an exception.
+  const base::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text;
+  std::array<char, 16384> room;
+  for (ssize_t got; fd && (got = ::read(fd.get(), room.data(), room.size())) > 0;)
+    text.append(room.data(), static_cast<size_t>(got));
+  return text;
 }
 
 bool write_file(const std::string& path, std::string_view text, unsigned mode) {

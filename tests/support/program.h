@@ -17,6 +17,8 @@
 
 namespace vncauthproxy::testing {
 
+// kill(2) for one process that this test knows: 0 and -1 mean whole groups there, so they are refused here.
+bool send_signal(pid_t pid, int number);
 // Path of a program of this project: $VNCAUTHPROXY_BUILD/name, or build/name.
 std::string built(const std::string& name);
 // True when `name` is an executable on PATH.

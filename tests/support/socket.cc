@@ -63,13 +63,10 @@ base::Fd listen_on(const std::string& host, uint16_t port) {
   return fd;
 }
 
-bool has_ipv6() {
-  return static_cast<bool>(listen_on("::1", 0));
-}
-
 }  // namespace
 
-Socket Socket::connect(const std::string& host, uint16_t port, Deadline deadline, int buffer) {
+Socket Socket::connect(const std::string& host, uint16_t port, Deadline deadline, int buffer,
+                       const std::string& source) {
   Address address = address_of(host, port);
   base::Fd fd = stream_socket(address.storage.ss_family);
   if (!fd) return {};
@@ -78,6 +75,10 @@ Socket Socket::connect(const std::string& host, uint16_t port, Deadline deadline
     set_int(fd.get(), SOL_SOCKET, SO_SNDBUF, buffer);
   }
   set_int(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  if (!source.empty()) {
+    Address from = address_of(source, 0);
+    if (::bind(fd.get(), from.get(), from.length) != 0) return {};
+  }
   if (::connect(fd.get(), address.get(), address.length) != 0) {
     if (errno != EINPROGRESS || !wait_fd(fd.get(), POLLOUT, deadline)) return {};
     int error = 0;
@@ -197,9 +198,13 @@ Socket Listener::accept(Deadline deadline) {
   }
 }
 
+bool ipv6_works() {
+  static const bool works = static_cast<bool>(listen_on("::1", 0));
+  return works;
+}
+
 bool port_is_free(uint16_t port) {
-  static const bool with_ipv6 = has_ipv6();
-  return listen_on("0.0.0.0", port) && (!with_ipv6 || listen_on("::", port));
+  return listen_on("0.0.0.0", port) && (!ipv6_works() || listen_on("::", port));
 }
 
 uint16_t find_free_range(uint16_t count) {

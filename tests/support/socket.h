@@ -21,8 +21,10 @@ class Socket {
  public:
   Socket() = default;
   explicit Socket(base::Fd fd) : fd_(std::move(fd)) {}
-  // A literal address; optional buffer size for both directions, set before the connection is made.
-  static Socket connect(const std::string& host, uint16_t port, Deadline deadline = {}, int buffer = 0);
+  // A literal address; optional buffer size for both directions, set before the connection is made, and a
+  // literal address to come from.
+  static Socket connect(const std::string& host, uint16_t port, Deadline deadline = {}, int buffer = 0,
+                        const std::string& source = {});
 
   explicit operator bool() const { return static_cast<bool>(fd_); }
   int get() const { return fd_.get(); }
@@ -70,6 +72,8 @@ class Listener {
 
 // `count` ports in a row, all free on every local address, below the ephemeral range; 0 when there are none.
 uint16_t find_free_range(uint16_t count);
+// True when this machine has the address ::1.
+bool ipv6_works();
 // True when nobody listens on any local address of that port.
 bool port_is_free(uint16_t port);
 // True when a TCP connection to it is refused.

@@ -22,15 +22,22 @@
 
 namespace vncauthproxy::testing {
 
-class Stage {
+// What a body finds wrong, printed as it is found.
+class Checks {
  public:
-  explicit Stage(DaemonSetup setup = {});
-  ~Stage();
-
   // Returns `good`, so that a body can leave when the rest makes no sense.
   bool check(bool good, std::string_view what = "", const char* file = __builtin_FILE(),
              int line = __builtin_LINE());
   unsigned failures() const { return failures_; }
+
+ private:
+  unsigned failures_ = 0;
+};
+
+class Stage : public Checks {
+ public:
+  explicit Stage(DaemonSetup setup = {});
+  ~Stage();
 
   // A forwarding to `backend` with its viewer logged in, ready for bytes. Its socket is empty when it failed.
   FakeViewer session_to(const FakeBackend& backend);
@@ -45,10 +52,11 @@ class Stage {
 
  private:
   bool daemon_expected_ = true;
-  unsigned failures_ = 0;
 };
 
-// A text that no log may hold: one of the tests' secrets, or a byte that is not printable.
+// One of kSecrets is in there.
+bool holds_a_secret(std::string_view text);
+// Neither a secret nor a control byte.
 bool log_is_clean(std::string_view log);
 
 // What STAGED runs: the body, then the invariants. The number of failed checks.

@@ -55,6 +55,9 @@ inline void release(SSL_CTX* p) {
 inline void release(X509* p) {
   ::X509_free(p);
 }
+inline void release(X509_EXTENSION* p) {
+  ::X509_EXTENSION_free(p);
+}
 inline void release(wslay_event_context* p) {
   ::wslay_event_context_free(p);
 }
