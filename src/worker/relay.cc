@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -23,12 +24,18 @@ constexpr size_t kBulkBuffer = 256 * 1024;
 constexpr int kPipeSize = 1024 * 1024;
 constexpr int kLeastPipeSize = 64 * 1024;  // below it a copying buffer is cheaper
 constexpr std::chrono::seconds kBulkQuiet{1};
+constexpr std::chrono::seconds kStallCheck{1};
 constexpr std::chrono::seconds kEndTime{5};
 
 Io moved(ssize_t count) {
   if (count > 0) return {IoStatus::ok, static_cast<size_t>(count)};
   if (count == 0) return {IoStatus::end};
   return {errno == EAGAIN || errno == EINTR ? IoStatus::again : IoStatus::error};
+}
+
+bool has_left(int fd) {
+  pollfd entry{fd, POLLRDHUP, 0};
+  return ::poll(&entry, 1, 0) == 1;
 }
 
 }  // namespace
@@ -75,6 +82,7 @@ Relay::Relay(net::Loop& loop, Backend backend, Link viewer, const std::vector<ui
       viewer_read_(loop, viewer_.fd(), Watch::For::reading, [this] { viewer_readable(); }),
       viewer_write_(loop, viewer_.fd(), Watch::For::writing, [this] { viewer_writable(); }),
       bulk_timer_(loop, [this] { bulk_tick(); }),
+      stall_timer_(loop, [this] { stall_tick(); }),
       ping_interval_(ping_interval),
       life_timer_(loop, [this] { life_tick(); }),
       end_timer_(loop, [this] { out_of_time(); }) {
@@ -125,7 +133,7 @@ bool Relay::push_to_viewer() {
 
 void Relay::viewer_writable() {
   if (!push_to_viewer()) return viewer_lost("Client connection lost");
-  if (!backend_open_) more_time();  // it still takes: its time starts anew
+  if (!reason_.empty()) more_time();  // it still takes: its time starts anew
   settle_viewer();
 }
 
@@ -134,6 +142,7 @@ void Relay::settle_viewer() {
   const bool owed = viewer_is_owed();
   viewer_write_.arm(owed);
   backend_read_.arm(backend_open_ && !owed);
+  if (owed) watch_stall();
   if (backend_open_ || owed) return;
   viewer_.finish(goodbye_, reason_);
   viewer_settled_ = true;
@@ -185,7 +194,7 @@ void Relay::backend_writable() {
   const Io io = moved(::send(backend_.get(), owed_to_backend_.data(), owed_to_backend_.size(), MSG_NOSIGNAL));
   if (io.status == IoStatus::error) return backend_refuses();
   owed_to_backend_.erase(owed_to_backend_.begin(), owed_to_backend_.begin() + static_cast<long>(io.count));
-  if (!viewer_open_) more_time();
+  if (!reason_.empty()) more_time();
   settle_backend();
 }
 
@@ -194,6 +203,7 @@ void Relay::settle_backend() {
   if (!owed) owed_to_backend_ = {};
   backend_write_.arm(owed);
   viewer_read_.arm(viewer_open_ && !owed);
+  if (owed) watch_stall();
   if (viewer_.pending()) viewer_read_.wake();
   if (viewer_open_ || owed || backend_settled_) return;
   ::shutdown(backend_.get(), SHUT_WR);
@@ -240,6 +250,19 @@ void Relay::viewer_lost(std::string reason) {
   viewer_write_.arm(false);
   end_within(std::move(reason), kEndTime);
   end_if_settled();
+}
+
+void Relay::watch_stall() {
+  if (!std::exchange(stall_watched_, true)) stall_timer_.start(kStallCheck);
+}
+
+void Relay::stall_tick() {
+  stall_watched_ = false;
+  const bool viewer_stalls = backend_open_ && viewer_is_owed();
+  const bool backend_stalls = viewer_open_ && !owed_to_backend_.empty();
+  if (viewer_stalls && has_left(backend_.get())) end_within("Server connection closed", kEndTime);
+  if (backend_stalls && has_left(viewer_.fd())) end_within("Client connection closed", kEndTime);
+  if (viewer_stalls || backend_stalls) watch_stall();
 }
 
 void Relay::stop(std::string reason, std::chrono::milliseconds grace) {

@@ -69,6 +69,9 @@ class Relay {
   void viewer_ended(net::IoStatus how);
   void backend_refuses();  // takes no more
   void viewer_lost(std::string reason);
+  // A peer that is not read, because the other one takes nothing, cannot show its end by itself.
+  void watch_stall();
+  void stall_tick();
   void end_within(std::string reason, std::chrono::milliseconds time);
   void more_time();
   void end_if_settled();
@@ -97,6 +100,8 @@ class Relay {
   int unsent_ = 0;        // what the kernel still held for the viewer when the time was last up
   net::Watch backend_read_, backend_write_, viewer_read_, viewer_write_;
   net::Timer bulk_timer_;
+  net::Timer stall_timer_;
+  bool stall_watched_ = false;
   std::chrono::milliseconds ping_interval_;
   net::Timer life_timer_;
   net::Timer end_timer_;
