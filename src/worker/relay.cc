@@ -229,8 +229,8 @@ void Relay::viewer_ended(IoStatus how) {
              kEndTime);
   settle_backend();
   if (!viewer_.closing()) return;
-  viewer_.finish(goodbye_, reason_);
-  viewer_lost(reason_);
+  backend_open_ = false;  // the viewer takes no more, but a frame under way becomes whole, and then the close
+  settle_viewer();
 }
 
 void Relay::backend_refuses() {
