@@ -140,7 +140,9 @@ support_SRC := \
   png \
   program \
   socket \
-  tls
+  tls \
+  wire \
+  ws_viewer
 SUPPORT_PROGRAMS := \
   painter \
   vncshot
@@ -155,7 +157,8 @@ E2E := \
   relay \
   service \
   support \
-  viewer
+  viewer \
+  websocket
 
 # Fuzz entries: fuzz_NAME is tests/fuzz/fuzz_NAME.cc with the corpus tests/fuzz/corpus/NAME.
 fuzz_base :=
