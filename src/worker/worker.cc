@@ -23,6 +23,7 @@ constexpr rlim_t kMaxDescriptors = ViewerSide::kMaxCandidates + 64;
 void close_all_but(const ipc::Handover& handover) {
   std::vector<unsigned> kept = {2, static_cast<unsigned>(handover.channel.get())};  // 2: the standard streams
   for (const base::Fd& listener : handover.listeners) kept.push_back(static_cast<unsigned>(listener.get()));
+  if (handover.web) kept.push_back(static_cast<unsigned>(handover.web.get()));
   std::sort(kept.begin(), kept.end());
   ::closelog();  // or syslog() would write into whatever gets its descriptor's number next
   for (size_t i = 0; i < kept.size(); ++i) {
