@@ -151,12 +151,16 @@ E2E := \
   backend \
   client \
   control \
+  keepalive \
   leases \
+  pages \
   passwd \
+  probes \
   real \
   relay \
   service \
   support \
+  tls \
   viewer \
   websocket
 

@@ -190,7 +190,7 @@ struct Case {
 
 std::vector<Case> framing_cases() {
   std::vector<Case> cases;
-  for (const size_t size : {0, 1, 124, 125, 126, 127, 128, 65535, 65536})
+  for (const size_t size : {0u, 1u, 124u, 125u, 126u, 127u, 128u, 65535u, 65536u})
     cases.push_back(
         {"1 payload of " + std::to_string(size), make_frame(kBinary, pattern(size, 1)), pattern(size, 1)});
   const std::string big = pattern(1 << 20, 2);
@@ -230,7 +230,7 @@ std::vector<Case> reserved_cases() {
       cases.push_back({"3 reserved bits " + std::to_string(bits) + " at opcode " + std::to_string(op),
                        make_frame(op, op == kClose ? close_payload(1000) : "x", {.reserved = bits}), "", "",
                        1002});
-  for (const unsigned op : {3, 4, 5, 6, 7, 11, 12, 13, 14, 15})
+  for (const unsigned op : {3u, 4u, 5u, 6u, 7u, 11u, 12u, 13u, 14u, 15u})
     cases.push_back(
         {"4 reserved opcode " + std::to_string(op), make_frame(static_cast<uint8_t>(op), "x"), "", "", 1002});
   cases.push_back({"4 reserved opcode, empty, behind a good message",
@@ -278,11 +278,11 @@ std::vector<Case> close_cases() {
        "", 1007},
       {"7 a fragmented close", make_frame(kClose, close_payload(1000), {.final = false}), "", "", 1002},
   };
-  for (const unsigned code : {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999})
+  for (const int code : {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999})
     cases.push_back({"7.7 code " + std::to_string(code),
                      make_frame(kClose, close_payload(static_cast<uint16_t>(code))), "", "",
                      static_cast<uint16_t>(code)});
-  for (const unsigned code : {0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535})
+  for (const int code : {0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535})
     cases.push_back({"7.9 code " + std::to_string(code),
                      make_frame(kClose, close_payload(static_cast<uint16_t>(code))), "", "", 1002});
   return cases;

@@ -46,6 +46,8 @@ class Wire {
   std::string cipher() const;       // as OpenSSL names it
   std::string certificate() const;  // the peer's, as PEM
 
+  SSL* tls() { return ssl_.get(); }  // null when plain
+
   Socket socket;
 
  private:

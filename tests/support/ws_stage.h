@@ -25,7 +25,7 @@ inline constexpr Kind kWebSockets[] = {kWs, kWss};
 // Made before the daemon that reads it.
 class CertificateFolder {
  public:
-  CertificateFolder() { renew(); }
+  explicit CertificateFolder(long seconds_left = 86400L * 100) { renew(seconds_left); }
   std::string cert_file() const { return folder_.file("cert.pem"); }
   std::string key_file() const { return folder_.file("key.pem"); }
   // A new key and its certificate, which is good for that long.

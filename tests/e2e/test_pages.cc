@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// --web: the pages of the console on the one-time port itself. A browser gets what is below the folder and
+// nothing else, on as many connections as it likes, for as long as the port waits for its viewer.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <jansson.h>
+
+#include "tests/support/pattern.h"
+#include "tests/support/ws_stage.h"
+
+namespace vncauthproxy::testing {
+namespace {
+
+constexpr std::string_view kPage = "<!DOCTYPE html><title>console</title>\n";
+constexpr std::string_view kForbidden = "nobody may read this";
+constexpr size_t kBig = 24 << 20;
+
+std::string big_file() {
+  std::string bytes(kBig, '\0');
+  Pattern(11).fill({reinterpret_cast<uint8_t*>(bytes.data()), bytes.size()});
+  return bytes;
+}
+
+// A folder of pages with everything beside it that must stay out of reach.
+class WebFolder {
+ public:
+  WebFolder() {
+    namespace fs = std::filesystem;
+    for (const char* folder : {"web", "web/app", "web/app/styles", "web/.git", "web-private", "other"})
+      fs::create_directory(folder_.file(folder));
+    for (const char* page :
+         {"vnc.html", "app/ui.js", "app/styles/base.css", "app/module.mjs", "app/data.json",
+          "app/picture.png", "app/icon.svg", "app/sound.oga", "app/sound.mp3", "app/font.woff2",
+          "app/icon.ico", "app/code.wasm", "app/what", "app/A B.txt", "app/upper.HTML"})
+      put(std::string("web/") + page, kPage);
+    put("web/empty.txt", "");
+    put("web/big.bin", big_file());
+    for (const char* forbidden :
+         {"outside.txt", "web-private/outside.txt", "other/outside.txt", "web/.git/config", "web/.htpasswd"})
+      put(forbidden, kForbidden);
+    const auto link = [this](const std::string& to, const char* at) {
+      fs::create_symlink(to, folder_.file(at));
+    };
+    link("vnc.html", "web/inside-link.html");
+    link("../outside.txt", "web/relative-link");
+    link(folder_.file("outside.txt"), "web/absolute-link");
+    link(folder_.file("web/vnc.html"), "web/absolute-link-inside");
+    link("../other", "web/folder-link");
+    link("/", "web/root-link");
+    link("/proc/self", "web/proc-link");
+    link("loop", "web/loop");
+    ::mkfifo(folder_.file("web/fifo").c_str(), 0644);
+  }
+  std::string web() const { return folder_.file("web"); }
+
+ private:
+  void put(const std::string& name, std::string_view text, unsigned mode = 0644) {
+    write_file(folder_.file(name), text, mode);
+  }
+  Folder folder_;
+};
+
+struct Fixture : WebFolder, WsStage {
+  Fixture() : WsStage({"--web", web()}) {}
+};
+struct NoPages : WsStage {};
+
+std::string request_for(const std::string& target, const std::string& method = "GET",
+                        const std::string& more = "") {
+  return method + " " + target + " HTTP/1.1\r\nHost: a\r\n" + more + "\r\n";
+}
+
+HttpAnswer ask(Wire& wire, const std::string& target, const std::string& method = "GET",
+               const std::string& more = "") {
+  wire.send(request_for(target, method, more));
+  return read_answer(wire, method != "HEAD");
+}
+
+bool has_the_fields(const HttpAnswer& answer) {
+  return answer.field("Cache-Control") == "no-store" && answer.field("Referrer-Policy") == "no-referrer" &&
+         answer.field("X-Content-Type-Options") == "nosniff";
+}
+
+bool keeps_alive(const HttpAnswer& answer) {
+  return answer.field("Connection") == "keep-alive";
+}
+
+void pages_have_types_and_fields(Fixture& f) {
+  struct Row {
+    const char *target, *type;
+  };
+  static constexpr Row kRows[] = {
+      {"/vnc.html", "text/html; charset=utf-8"},
+      {"/vnc.html?autoconnect=true&password=VwMk7f3a", "text/html; charset=utf-8"},
+      {"/", "text/html; charset=utf-8"},
+      {"http://proxy.example:25123/vnc.html", "text/html; charset=utf-8"},
+      {"//vnc.html", "text/html; charset=utf-8"},
+      {"/inside-link.html", "text/html; charset=utf-8"},
+      {"/app/upper.HTML", "text/html; charset=utf-8"},
+      {"/app/ui.js", "text/javascript; charset=utf-8"},
+      {"/app/%75i.js", "text/javascript; charset=utf-8"},
+      {"/app/module.mjs", "text/javascript; charset=utf-8"},
+      {"/app/styles/base.css", "text/css; charset=utf-8"},
+      {"/app/data.json", "application/json"},
+      {"/app/picture.png", "image/png"},
+      {"/app/icon.svg", "image/svg+xml"},
+      {"/app/icon.ico", "image/vnd.microsoft.icon"},
+      {"/app/sound.oga", "audio/ogg"},
+      {"/app/sound.mp3", "audio/mpeg"},
+      {"/app/font.woff2", "font/woff2"},
+      {"/app/code.wasm", "application/wasm"},
+      {"/app/A%20B.txt", "text/plain; charset=utf-8"},
+      {"/app/what", "application/octet-stream"},
+  };
+  for (const Kind& kind : kWebSockets) {
+    Wire wire = f.connect(kind, f.forwarding(kind));  // one connection for all of them
+    for (const Row& row : kRows) {
+      const HttpAnswer answer = ask(wire, row.target);
+      f.check_kind(answer.status == 200 && answer.body == kPage, kind, row.target);
+      f.check_kind(answer.field("Content-Type") == row.type, kind, row.target);
+      f.check_kind(has_the_fields(answer) && keeps_alive(answer), kind, row.target);
+      const HttpAnswer head = ask(wire, row.target, "HEAD");
+      f.check_kind(head.head == answer.head, kind, row.target);
+    }
+    f.check_kind(ask(wire, "/empty.txt").field("Content-Length") == "0", kind, "an empty file");
+    f.check_kind(ask(wire, "/vnc.html").body == kPage, kind, "and the next one");
+  }
+}
+
+void other_methods_are_refused(Fixture& f) {
+  const uint16_t port = f.forwarding(kWs);
+  for (const char* method : {"POST", "PUT", "DELETE", "TRACE", "OPTIONS", "PROPFIND"}) {
+    Wire wire = f.connect(kWs, port);
+    f.check(ask(wire, "/vnc.html", method).status == 405, method);
+  }
+  Wire wire = f.connect(kWs, port);
+  f.check(ask(wire, "/vnc.html", "GET", "Content-Length: 3\r\n").status == 400, "a body");
+}
+
+void connections_are_kept_or_not(Fixture& f) {
+  const uint16_t port = f.forwarding(kWs);
+  Wire closing = f.connect(kWs, port);
+  const HttpAnswer last = ask(closing, "/vnc.html", "GET", "Connection: close\r\n");
+  f.check(last.body == kPage && last.field("Connection") == "close", "as asked for");
+  Got how = Got::nothing;
+  closing.read_to_end(&how);
+  f.check(how == Got::end, "closed then");
+  // Requests may come before the answers, in one piece and cut anywhere.
+  Wire wire = f.connect(kWs, port);
+  const std::string three =
+      request_for("/vnc.html") + request_for("/app/ui.js", "HEAD") + request_for("/app/what");
+  for (const bool by_byte : {false, true}) {
+    by_byte ? wire.send_each_byte(three) : wire.send(three);
+    f.check(read_answer(wire).body == kPage, "the first");
+    f.check(read_answer(wire, false).status == 200, "the second");
+    f.check(read_answer(wire).body == kPage, "the third");
+  }
+  // And the same connection may become the viewer's.
+  WsViewer viewer(std::move(wire));
+  f.check(viewer.upgrade() && viewer.log_in(kViewerSecret) == Verdict::admitted, "it becomes the viewer");
+  f.check(viewer.echoes("hello"), "it becomes the viewer");
+}
+
+void six_connections_of_a_browser(Fixture& f) {
+  for (const Kind& kind : kWebSockets) {
+    const uint16_t port = f.forwarding(kind);
+    std::vector<Wire> six;
+    for (int i = 0; i < 6; ++i) six.push_back(f.connect(kind, port));
+    for (int round = 0; round < 20; ++round) {
+      for (Wire& wire : six) wire.send(request_for(round % 2 == 0 ? "/vnc.html" : "/app/ui.js"));
+      for (Wire& wire : six) f.check_kind(read_answer(wire).body == kPage, kind, "each one is answered");
+    }
+    WsViewer viewer = f.viewer(kind, port);
+    f.check_kind(viewer.log_in(kViewerSecret) == Verdict::admitted && viewer.echoes("hello"), kind,
+                 "beside them the viewer");
+    for (Wire& wire : six) {
+      Got how = Got::nothing;
+      f.check_kind(wire.read_to_end(&how).empty() && how != Got::nothing, kind, "its success ends them");
+    }
+    f.check_kind(connection_refused("127.0.0.1", port), kind, "and the port");
+  }
+}
+
+void no_spelling_leads_out(Fixture& f) {
+  static constexpr const char* kTargets[] = {
+      "/../outside.txt",
+      "/app/../../outside.txt",
+      "/app/../vnc.html",  // even where it would stay inside
+      "/..%2foutside.txt",
+      "/%2e%2e/outside.txt",
+      "/%2E%2E%2Foutside.txt",
+      "/.%2e/outside.txt",
+      "/%2e./outside.txt",
+      "/..%5coutside.txt",
+      "/..\\outside.txt",
+      "/%5c..%5coutside.txt",
+      "/%252e%252e/outside.txt",
+      "/%252e%252e%252foutside.txt",
+      "/..;/outside.txt",
+      "/..%00/outside.txt",
+      "/vnc.html%00.png",
+      "/%c0%ae%c0%ae/outside.txt",
+      "/%e0%80%ae%e0%80%ae/outside.txt",
+      "/%u002e%u002e/outside.txt",
+      "/%uff0e%uff0e/outside.txt",
+      "/..%c0%afoutside.txt",
+      "/....//outside.txt",
+      "/./../outside.txt",
+      "//../outside.txt",
+      "/../web-private/outside.txt",
+      "/..-private/outside.txt",
+      "http://a/../outside.txt",
+      "http://../outside.txt",
+      "file:///etc/passwd",
+      "/etc/passwd",
+      "//etc/passwd",
+      "/relative-link",
+      "/absolute-link",
+      "/absolute-link-inside",
+      "/folder-link/outside.txt",
+      "/root-link/etc/passwd",
+      "/proc-link/environ",
+      "/proc-link/cwd/etc/passwd",
+      "/loop",
+      "/fifo",
+      "/app",
+      "/app/",
+      "/vnc.html/",
+      "/vnc.html/../../outside.txt",
+      "/.git/config",
+      "/.htpasswd",
+      "/%2egit/config",
+      "/no-such-file",
+      "/%",
+      "/%2",
+      "/%zz",
+  };
+  for (const Kind& kind : kWebSockets) {
+    const uint16_t port = f.forwarding(kind);
+    for (const char* target : kTargets) {
+      Wire wire = f.connect(kind, port);
+      const HttpAnswer answer = ask(wire, target);
+      f.check_kind(answer.status == 404 || answer.status == 400, kind,
+                   target + (": " + std::to_string(answer.status)));
+      f.check_kind(answer.body.find(kForbidden) == std::string::npos &&
+                       answer.body.find("root:") == std::string::npos && has_the_fields(answer),
+                   kind, target);
+    }
+    Wire wire = f.connect(kind, port);
+    f.check_kind(ask(wire, "/vnc.html").body == kPage, kind, "and then a page");
+  }
+}
+
+void a_slow_reader_of_a_big_file(Fixture& f) {
+  const std::string expected = big_file();
+  for (const Kind& kind : kWebSockets) {
+    const uint16_t port = f.forwarding(kind);
+    Wire slow = f.connect(kind, port, 16 * 1024);
+    slow.send(request_for("/big.bin"));
+    std::string came = slow.read(100'000).value_or("");
+    const long memory = f.memory_kib();
+    Wire other = f.connect(kind, port);
+    for (int i = 0; i < 50; ++i) f.check_kind(ask(other, "/vnc.html").body == kPage, kind, "others go on");
+    f.check_kind(f.memory_kib() < memory + kMemorySlackKib, kind, "memory");
+    const size_t body = came.find("\r\n\r\n") + 4;
+    came += slow.read(kBig + body - came.size()).value_or("");
+    f.check_kind(came.substr(body) == expected, kind, "the file is whole");
+    f.check_kind(ask(slow, "/vnc.html").body == kPage, kind, "and the next page");
+    // A viewer's success ends a download too.
+    slow.send(request_for("/big.bin"));
+    WsViewer viewer = f.viewer(kind, port);
+    f.check_kind(viewer.log_in(kViewerSecret) == Verdict::admitted && viewer.echoes("hello"), kind, "viewer");
+    Got how = Got::nothing;
+    f.check_kind(slow.read_to_end(&how).size() < kBig && how != Got::nothing, kind, "ended");
+  }
+}
+
+void pages_cost_the_forwarding_nothing(Fixture& f) {
+  for (const Kind& kind : kWebSockets) {
+    const uint16_t port = f.forwarding(kind);
+    std::vector<Wire> idle;
+    for (int i = 0; i < 200; ++i) {
+      idle.push_back(f.connect(kind, port));
+      const HttpAnswer answer = ask(idle.back(), i % 3 == 0 ? "/nothing-here" : "/vnc.html");
+      f.check_kind(answer.status == (i % 3 == 0 ? 404u : 200u), kind, "a page");
+    }
+    WsViewer viewer = f.viewer(kind, port);
+    f.check_kind(viewer.log_in(kViewerSecret) == Verdict::admitted && viewer.echoes("hello"), kind,
+                 "and then the viewer");
+  }
+}
+
+// A file that shrinks under a download: the connection ends, for its length was promised.
+void a_file_that_shrinks(Fixture& f) {
+  Wire wire = f.connect(kWs, f.forwarding(kWs), 16 * 1024);
+  wire.send(request_for("/big.bin"));
+  f.check(wire.read(100'000).has_value(), "it has begun");
+  std::filesystem::resize_file(f.web() + "/big.bin", 1000);
+  Got how = Got::nothing;
+  f.check(wire.read_to_end(&how).size() < kBig && how != Got::nothing, "it ends");
+}
+
+struct Short : WebFolder, WsStage {
+  Short() : WsStage({"--web", web(), "--connect-timeout", "1.5"}) {}
+};
+void the_deadline_ends_pages_too(Short& f) {
+  const uint16_t port = f.forwarding(kWs);
+  Wire wire = f.connect(kWs, port);
+  f.check(ask(wire, "/vnc.html").status == 200, "a page");
+  f.check(wait_until([&] { return connection_refused("127.0.0.1", port); }), "no new connections");
+  Got how = Got::nothing;
+  wire.read_to_end(&how);
+  f.check(how != Got::nothing, "and the old ones end");
+  f.check(f.daemon.wait_children(1), "the worker is gone");
+}
+
+// ---- the address in the reply
+
+std::string url_of(const Reply& reply) {
+  const std::unique_ptr<json_t, void (*)(json_t*)> object(
+      json_loadb(reply.text.data(), reply.text.size(), 0, nullptr), json_decref);
+  const char* url = json_string_value(json_object_get(object.get(), "url"));
+  return url != nullptr ? url : "";
+}
+
+template <typename Stage>
+Reply reply_for(Stage& f, const char* type) {
+  return f.daemon.request(Request{.destination_port = f.echo_backend.port(), .type = type});
+}
+
+void replies_carry_the_address(Fixture& f) {
+  for (const Kind& kind : kWebSockets) {
+    const Reply reply = reply_for(f, kind.type);
+    const std::string host = reply.proxy_address.find(':') == std::string::npos
+                                 ? reply.proxy_address
+                                 : "[" + reply.proxy_address + "]";
+    const std::string expected = std::string(kind.tls ? "https://" : "http://") + host + ":" +
+                                 std::to_string(reply.port) + "/vnc.html?autoconnect=true";
+    f.check_kind(reply.ok() && url_of(reply) == expected, kind, reply.text);
+    f.check_kind(reply.text.size() < 1000 && reply.text.find(kViewerSecret) == std::string::npos, kind,
+                 reply.text);
+    Wire wire = f.connect(kind, reply.port);
+    f.check_kind(ask(wire, expected).body == kPage, kind, "and there is the page");
+  }
+  for (const char* type : {"vnc", "vnc-tls"}) {
+    const Reply reply = reply_for(f, type);
+    f.check(reply.ok() && reply.text.find("url") == std::string::npos, reply.text);
+  }
+}
+
+void without_pages_there_is_no_address(NoPages& f) {
+  for (const char* type : {"vnc", "vnc-ws", "vnc-wss", "vnc-tls"}) {
+    const Reply reply = reply_for(f, type);
+    f.check(reply.ok() && reply.text.find("url") == std::string::npos, reply.text);
+  }
+  Wire wire = f.connect(kWs, f.forwarding(kWs));
+  f.check(ask(wire, "/vnc.html").status == 404, "no pages");
+}
+
+// The password of the console stands in the page's query; the daemon keeps it out of its log.
+void queries_stay_out_of_the_log(Fixture& f) {
+  Wire wire = f.connect(kWs, f.forwarding(kWs));
+  ask(wire, std::string("/vnc.html?password=") + kViewerSecret);
+  ask(wire, std::string("/nothing?password=") + kViewerSecret);
+  WsViewer viewer =
+      f.session(kWs, f.echo_backend, {.target = std::string("/websockify?password=") + kViewerSecret});
+  f.check(viewer.echoes("hello"), "viewer");  // the log is looked at behind every body
+}
+
+void a_folder_that_is_none(Fixture& f) {
+  for (const char* web : {"/no/such/folder", "/etc/passwd"}) {
+    const Folder folder;
+    std::vector<std::string> command =
+        daemon_command(folder, find_free_range(4), {.options = {"--web", web}, .ports = 4});
+    command.insert(command.begin() + 1, {"--foreground", "--log", "-"});
+    const Outcome outcome = run(std::move(command));
+    f.check(outcome.status == 1 && outcome.err.find(web) != std::string::npos, outcome.err);
+  }
+}
+
+}  // namespace
+}  // namespace vncauthproxy::testing
+
+int main() {
+  using namespace vncauthproxy::testing;
+  const CMUnitTest tests[] = {
+      STAGED(Fixture, pages_have_types_and_fields),
+      STAGED(Fixture, other_methods_are_refused),
+      STAGED(Fixture, connections_are_kept_or_not),
+      STAGED(Fixture, six_connections_of_a_browser),
+      STAGED(Fixture, no_spelling_leads_out),
+      STAGED(Fixture, a_slow_reader_of_a_big_file),
+      STAGED(Fixture, pages_cost_the_forwarding_nothing),
+      STAGED(Fixture, a_file_that_shrinks),
+      STAGED(Short, the_deadline_ends_pages_too),
+      STAGED(Fixture, replies_carry_the_address),
+      STAGED(NoPages, without_pages_there_is_no_address),
+      STAGED(Fixture, queries_stay_out_of_the_log),
+      STAGED(Fixture, a_folder_that_is_none),
+  };
+  return run_group("pages", tests);
+}
