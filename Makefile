@@ -356,7 +356,7 @@ check: all $(addprefix $(BUILD)/tests/,$(SUPPORT_PROGRAMS)) $(filter $(BUILD)/%,
 # ---- the demo
 
 .PHONY: demo
-demo: all
+demo: all $(addprefix $(BUILD)/tests/,$(SUPPORT_PROGRAMS))
 	@BUILD='$(BUILD)' tests/support/demo.sh
 
 # ---- install and uninstall, from the same lists

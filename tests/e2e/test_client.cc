@@ -63,10 +63,9 @@ bool make_certificate(const std::string& cert_file, const std::string& key_file,
                              reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
   X509_set_issuer_name(cert.get(), subject);
   const std::string names = "DNS:" + name + ",IP:127.0.0.1,IP:::1";
-  X509_EXTENSION* const extension =
-      X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, names.c_str());
-  const bool added = extension != nullptr && X509_add_ext(cert.get(), extension, -1) == 1;
-  X509_EXTENSION_free(extension);
+  const base::Handle<X509_EXTENSION> extension(
+      X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, names.c_str()));
+  const bool added = extension && X509_add_ext(cert.get(), extension.get(), -1) == 1;
   return added && X509_sign(cert.get(), key.get(), EVP_sha256()) > 0 &&
          PEM_write_bio_X509(cert_out.get(), cert.get()) == 1 &&
          PEM_write_bio_PrivateKey(key_out.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) == 1;

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "tests/support/socket.h"
+#include "vncauthproxy/base/handles.h"
 
 namespace vncauthproxy::testing {
 
@@ -51,15 +52,11 @@ class Wire {
   Socket socket;
 
  private:
-  struct Free {
-    void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-    void operator()(SSL* ssl) const { SSL_free(ssl); }
-  };
   // What a call that did not succeed means: `data` is "try again", after a wait for what OpenSSL wants.
   Got failure(int result, Deadline deadline);
 
-  std::unique_ptr<SSL_CTX, Free> context_;
-  std::unique_ptr<SSL, Free> ssl_;
+  base::Handle<SSL_CTX> context_;
+  base::Handle<SSL> ssl_;
   std::string trouble_;
 };
 

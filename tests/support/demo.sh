@@ -1,0 +1,132 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# `make demo`: a VNC server, the daemon with a fresh user, a forwarding asked for as a cloud panel would, and a viewer
+# that comes through it. Real programs where they are installed, the test suite's own where not. Ends by itself.
+set -eu
+
+BUILD=${BUILD:-build}
+support=$BUILD/tests
+room=$(mktemp -d "${TMPDIR:-/tmp}/vncauthproxy-demo.XXXXXX")
+picture=$BUILD/demo-viewer.png
+server_pid='' daemon_pid=''
+
+finish() {
+  for pid in $daemon_pid $server_pid; do kill "$pid" 2>/dev/null || :; done
+  wait
+  rm -rf "$room"
+}
+trap finish EXIT
+trap 'exit 1' INT TERM
+
+say() { printf '\n==> %s\n' "$*"; }
+have() { command -v "$1" >/dev/null 2>&1; }
+# until_true WHAT COMMAND...: asks again and again, for ten seconds
+until_true() {
+  what=$1
+  shift
+  tries=0
+  until "$@" >/dev/null 2>&1; do
+    tries=$((tries + 1))
+    if [ "$tries" -ge 100 ]; then
+      echo "$what did not come up; the log of the daemon:"
+      cat "$room/log" "$room/stderr" 2>/dev/null || :
+      exit 1
+    fi
+    sleep 0.1
+  done
+}
+
+# ---- a VNC server, as a virtual machine would have one
+
+start_xtigervnc() {
+  for display in 71 72 73 74 75 76 77 78 79; do
+    [ -e "/tmp/.X11-unix/X$display" ] && continue
+    server_port=$((5900 + display))
+    Xtigervnc ":$display" -rfbport "$server_port" -localhost -SecurityTypes None -geometry 640x480 -depth 24 \
+      >"$room/server.log" 2>&1 &
+    server_pid=$!
+    until_true Xtigervnc test -S "/tmp/.X11-unix/X$display"
+    if have xsetroot; then DISPLAY=":$display" xsetroot -solid '#2060a0'; fi
+    if have xlogo; then DISPLAY=":$display" xlogo -geometry 200x200+220+140 >/dev/null 2>&1 & fi
+    return
+  done
+  echo "every display from :71 to :79 is taken"
+  exit 1
+}
+
+start_painter() {
+  mkfifo "$room/hold"
+  "$support/painter" <"$room/hold" >"$room/painter" &
+  server_pid=$!
+  exec 9>"$room/hold"
+  until_true "the painter" test -s "$room/painter"
+  server_port=$(tr -dc 0-9 <"$room/painter")
+}
+
+if have Xtigervnc; then
+  say "A real VNC server: Xtigervnc, without a password, on the loopback only"
+  start_xtigervnc
+else
+  say "A VNC server: the test suite's own, since Xtigervnc is not installed"
+  start_painter
+fi
+echo "it listens on 127.0.0.1:$server_port"
+
+# ---- the daemon, with one user
+
+say "A user for the control port, made by vncauthproxy-passwd"
+login=demo-$$-login
+printf '%s\n' "$login" | "$BUILD/vncauthproxy-passwd" --stdin "$room/users" demo
+
+: >"$room/empty.conf"
+
+say "The daemon"
+# shellcheck disable=SC2046  # two words or none
+"$BUILD/vncauthproxy" --foreground --log "$room/log" --config "$room/empty.conf" --pid-file '' \
+  --listen-port 0 --proxy-listen-address 127.0.0.1 --auth-file "$room/users" \
+  $([ "$(id -u)" -ne 0 ] || echo --user root) 2>"$room/stderr" &
+daemon_pid=$!
+until_true "the daemon" grep -q 'Listening for control clients' "$room/log"
+control_port=$(sed -n 's/.*Listening for control clients at .*:\([0-9]*\)$/\1/p' "$room/log" | head -n 1)
+echo "it waits for control clients at 127.0.0.1:$control_port"
+
+# ---- a forwarding
+
+say "A forwarding to that server, asked for with vncauthproxy-client"
+VNC_PASSWORD=$(LC_ALL=C tr -dc 'a-z0-9' </dev/urandom | head -c 8)
+export VNC_PASSWORD
+ask() { # TYPE
+  VNCAUTHPROXY_PASSWORD=$VNC_PASSWORD VNCAUTHPROXY_AUTH_PASSWORD=$login "$BUILD/vncauthproxy-client" --json \
+    --server-port "$control_port" --auth-user demo --type "$1" -d 127.0.0.1 -p "$server_port"
+}
+reply=$(ask vnc)
+echo "the control reply: $reply"
+port=$(printf '%s' "$reply" | sed -n 's/.*"source_port": *\([0-9]*\).*/\1/p')
+
+# ---- a viewer
+
+if have vncsnapshot && have jpegtopnm && have pnmtopng; then
+  say "A real viewer comes through the proxy: vncsnapshot, with the one-time password"
+  "$support/vncshot" --password-file "$room/password"
+  timeout 30 vncsnapshot -encodings raw -passwd "$room/password" "127.0.0.1::$port" "$room/shot.jpg" >"$room/viewer.log" 2>&1 || {
+    cat "$room/viewer.log"
+    exit 1
+  }
+  jpegtopnm -quiet "$room/shot.jpg" | pnmtopng -quiet >"$picture"
+else
+  say "A viewer comes through the proxy: the test suite's own, since vncsnapshot and netpbm are not installed"
+  "$support/vncshot" 127.0.0.1 "$port" "$picture"
+fi
+echo "what the viewer saw: $picture"
+
+say "What the log says about it"
+until_true "the end of the session" grep -q ' ended: ' "$room/log"
+grep ' F1 ' "$room/log"
+
+say "By hand"
+cat <<END
+Any forwarding is made and used like this one:
+  $BUILD/vncauthproxy-client --auth-user USER --type vnc -d HOST -p PORT
+  vncviewer PROXY::SOURCE_PORT        (with the password that was given to the proxy)
+The picture is $picture
+END
