@@ -181,11 +181,18 @@ void a_half_closed_session_does_not_linger(Fixture& f) {
   f.check(Clock::now() - begin < seconds(8), "in time");
 }
 
+// Sends until nobody takes any more, then resets: an orderly end would queue behind what the proxy does not
+// read, unless the kernel's buffers happen to have room for all of it.
+void overfill_and_reset(Socket& socket) {
+  const std::string piece(65536, 'i');
+  while (socket.send_some(piece) > 0 || wait_fd(socket.get(), POLLOUT, milliseconds(500))) {
+  }
+  socket.reset();
+}
+
 void undeliverable_bytes_are_given_up(Fixture& f) {
-  // More than the viewer's side takes unread, less than the worker can take off the backend: of a backend
-  // whose last bytes nobody makes room for, the end cannot be seen either.
   FakeBackend backend([](Socket& socket) {
-    if (shake_hands(socket) && socket.read(5)) send_pattern(socket, 4 * kMiB, 3);
+    if (shake_hands(socket) && socket.read(5)) overfill_and_reset(socket);
   });
   const uint16_t port = f.daemon.forwarding_to(backend.port());
   FakeViewer viewer("127.0.0.1", port, {}, 4096);
@@ -195,8 +202,7 @@ void undeliverable_bytes_are_given_up(Fixture& f) {
 }
 
 void undeliverable_input_is_given_up(Fixture& f) {
-  // The same toward a backend that takes no input and says nothing. A FIN would queue behind what the proxy
-  // does not read; a reset comes through.
+  // The same toward a backend that takes no input and says nothing.
   Recorder recorder;
   FakeBackend backend([&](Socket& socket) {
     const int small = 4096;
@@ -204,11 +210,7 @@ void undeliverable_input_is_given_up(Fixture& f) {
     if (shake_hands(socket)) recorder.wait_end(seconds(60));
   });
   FakeViewer viewer = f.session_to(backend);
-  const std::string piece(65536, 'i');
-  // Until nobody takes any more.
-  while (viewer.socket.send_some(piece) > 0 || wait_fd(viewer.socket.get(), POLLOUT, milliseconds(300))) {
-  }
-  viewer.socket.reset();
+  overfill_and_reset(viewer.socket);
   f.check(f.daemon.wait_children(1), "the worker is gone");
   recorder.end();
 }
