@@ -42,7 +42,7 @@ bool sign(X509* cert, EVP_PKEY* key, const std::string& name) {
 }  // namespace
 
 bool make_certificate(const std::string& cert_file, const std::string& key_file, const std::string& name) {
-  const Handle<EVP_PKEY> key(EVP_EC_gen("P-256"));
+  const Handle<EVP_PKEY> key(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
   const Handle<X509> cert(X509_new());
   const Handle<BIO> cert_text(BIO_new(BIO_s_mem())), key_text(BIO_new(BIO_s_mem()));
   return key && cert && sign(cert.get(), key.get(), name) &&
