@@ -165,7 +165,11 @@ void Relay::bulk_tick() {
 }
 
 void Relay::life_tick() {
-  if (!viewer_.ask_for_life()) return viewer_lost("Client went quiet, two pings are unanswered");
+  if (!viewer_.ask_for_life()) {
+    viewer_lost("Client went quiet, two pings are unanswered");
+    viewer_open_ = false;  // nothing is on its way either
+    return settle_backend();
+  }
   settle_viewer();
   life_timer_.start(ping_interval_);
 }
