@@ -81,6 +81,7 @@ void Door::answer(const proto::RequestHead& head) {
 }
 
 void Door::answer_page(const proto::RequestHead& head) {
+  browses_ = true;
   const bool without_body = head.method() == "HEAD";
   if (const auto refusal = proto::check_request(head)) return refuse(*refusal, without_body);
   const auto candidates = proto::page_candidates(head.target());

@@ -31,6 +31,8 @@ class Door {
   bool wants_write() const { return !out_.empty() || body_left_ > 0 || stream_.owes(); }
   // Grows with each thing passed or answered: the time allowed starts anew.
   unsigned milestones() const { return milestones_; }
+  // Pages were asked for here, and no WebSocket so far.
+  bool browses() const { return browses_; }
   const std::string& trouble() const { return trouble_; }  // "": the peer went, or got all it asked for
   Link take();
   int fd() const { return stream_.fd(); }
@@ -55,6 +57,7 @@ class Door {
   std::string out_;  // answered and not yet sent
   Pages::Page page_;
   uint64_t body_at_ = 0, body_left_ = 0;
+  bool browses_ = false;
   bool last_answer_ = false;  // the connection ends after it
   std::optional<proto::Subprotocol> upgraded_;
 };

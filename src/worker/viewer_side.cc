@@ -52,6 +52,7 @@ struct ViewerSide::Candidate {
         read(side.loop_, door->fd(), net::Watch::For::reading, [&side, this] { side.ready(*this); }),
         write(side.loop_, door->fd(), net::Watch::For::writing, [&side, this] { side.ready(*this); }),
         deadline(side.loop_, [&side, this] {
+          if (browses()) return side.drop(*this);  // a connection that a browser kept for later
           side.fail(*this, {base::ErrorCode::timeout, "took too long"});
         }) {}
 
@@ -59,6 +60,7 @@ struct ViewerSide::Candidate {
   unsigned progress() const {
     return door ? door->milestones() : kThroughTheDoor + static_cast<unsigned>(handshake.stage());
   }
+  bool browses() const { return door && door->browses(); }
   static constexpr unsigned kThroughTheDoor = 1U << 30;
 
   std::optional<Door> door;  // until it is open
@@ -82,6 +84,8 @@ ViewerSide::ViewerSide(net::Loop& loop, ipc::Handover& handover, Verified verifi
       pages_(std::move(handover.web)),
       port_deadline_(loop, [this] {
         close_port();
+        // Nothing that a page could connect to is left; viewers on their way in have their time.
+        candidates_.remove_if([](const Candidate& candidate) { return candidate.browses(); });
         give_up_if_alone();
       }) {
   for (base::Fd& listener : std::exchange(handover.listeners, {}))
@@ -135,6 +139,7 @@ void ViewerSide::ready(Candidate& candidate) {
 void ViewerSide::at_the_door(Candidate& candidate) {
   switch (candidate.door->advance()) {
     case Door::Step::waiting:
+      if (acceptors_.empty() && candidate.browses()) return drop(candidate);
       candidate.write.arm(candidate.door->wants_write());
       return arm_deadline(candidate);
     case Door::Step::over: {

@@ -310,20 +310,25 @@ struct Short : WebFolder, WsStage {
 };
 void the_deadline_ends_pages_too(Short& f) {
   const uint16_t port = f.forwarding(kWs);
-  Wire wire = f.connect(kWs, port);
-  f.check(ask(wire, "/vnc.html").status == 200, "a page");
+  Wire idle = f.connect(kWs, port);
+  f.check(ask(idle, "/vnc.html").status == 200, "a page");
+  Wire slow = f.connect(kWs, port, 16 * 1024);
+  slow.send(request_for("/big.bin"));
+  f.check(slow.read(100'000).has_value(), "a download");
   f.check(wait_until([&] { return connection_refused("127.0.0.1", port); }), "no new connections");
-  Got how = Got::nothing;
-  wire.read_to_end(&how);
-  f.check(how != Got::nothing, "and the old ones end");
-  f.check(f.daemon.wait_children(1), "the worker is gone");
+  // Long before any time limit of their own.
+  f.check(f.daemon.wait_children(1, seconds(5)), "the worker is gone");
+  for (Wire* wire : {&idle, &slow}) {
+    Got how = Got::nothing;
+    wire->read_to_end(&how);
+    f.check(how != Got::nothing, "and the old connections ended");
+  }
 }
 
 // ---- the address in the reply
 
 std::string url_of(const Reply& reply) {
-  const std::unique_ptr<json_t, void (*)(json_t*)> object(
-      json_loadb(reply.text.data(), reply.text.size(), 0, nullptr), json_decref);
+  const base::Handle<json_t> object(json_loadb(reply.text.data(), reply.text.size(), 0, nullptr));
   const char* url = json_string_value(json_object_get(object.get(), "url"));
   return url != nullptr ? url : "";
 }
