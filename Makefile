@@ -182,6 +182,7 @@ SCRIPTS := \
   check-includes \
   check-init \
   check-install \
+  check-python \
   check-style
 
 # ---- flags
@@ -350,7 +351,7 @@ $(if $(chosen),,$(error no test has one of "$(CHECK)" in its name))
 endif
 
 check: all $(addprefix $(BUILD)/tests/,$(SUPPORT_PROGRAMS)) $(filter $(BUILD)/%,$(foreach t,$(chosen),$(lastword $(subst =, ,$(t)))))
-	@BUILD='$(BUILD)' VNCAUTHPROXY_BUILD='$(abspath $(BUILD))' SANITIZE='$(SANITIZE)' MAKE='$(MAKE)' CXX='$(CXX)' \
+	@BUILD='$(BUILD)' VNCAUTHPROXY_BUILD='$(abspath $(BUILD))' SANITIZE='$(SANITIZE)' MAKE='$(MAKE)' CXX='$(CXX)' PYTHON3='$(PYTHON3)' \
 	  tests/scripts/run-tests.sh $(BUILD)/check $(chosen)
 
 # ---- the demo

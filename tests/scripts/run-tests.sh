@@ -16,10 +16,12 @@ skipped=0
 
 now() { date +%s%N; }
 
-# "12 tests", ", 2 skipped": what CMocka's own summary says, when it is one.
+# "12 tests", ", 2 skipped": what the summary of CMocka or of Python's unittest says, when there is one.
 summary_of() {
   sed -n 's/^\[==========\] \(.*: \)\{0,1\}\([0-9][0-9]*\) test(s) run\.$/\2 tests/p' "$1" | tail -n 1
   sed -n 's/^\[  SKIPPED \] \(.*: \)\{0,1\}\([0-9][0-9]*\) test(s).*/, \2 skipped/p' "$1" | tail -n 1
+  sed -n 's/^Ran \([0-9][0-9]*\) tests\{0,1\} in .*/\1 tests/p' "$1" | tail -n 1
+  sed -n 's/^OK (skipped=\([0-9][0-9]*\))$/, \1 skipped/p' "$1" | tail -n 1
 }
 
 all_skipped() {
