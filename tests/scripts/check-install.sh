@@ -45,6 +45,18 @@ for file in \
   [ -r "$file" ] || complain "not installed: ${file#"$root/to"}"
 done
 
+# ---- the Python package, as Python finds it; it leaves compiled files behind, which uninstall has to find
+
+pythondir=$(folder pythondir)
+if [ -n "$pythondir" ] && [ -n "${PYTHON3:-}" ]; then
+  PYTHONPATH=$root/to$pythondir "$PYTHON3" -c '
+import importlib.metadata, sys
+from vncauthproxy import client, d3des, vapclient
+assert client.__file__.startswith(sys.argv[1]), client.__file__
+assert importlib.metadata.version("vncauthproxy") == sys.argv[2], importlib.metadata.version("vncauthproxy")
+' "$root/to$pythondir" "$(sed -n 's/^VERSION = //p' config.mk)" || complain "the Python package does not work (above)"
+fi
+
 # ---- edited configuration
 
 files >"$root/fresh"
@@ -62,9 +74,13 @@ rm -f "$etc/default/vncauthproxy"
 run_make install
 run_make uninstall
 [ -z "$(files)" ] || complain "uninstall left: $(files)"
-for left in "$etc/vncauthproxy" "$root/to$(folder docdir)"; do
+for left in "$etc/vncauthproxy" "$root/to$(folder docdir)" "$root/to$pythondir/vncauthproxy"; do
   [ ! -e "$left" ] || complain "uninstall left the folder $left"
 done
+
+run_make install pythondir=
+if files | grep python; then complain "installed without --with-pythondir (above)"; fi
+run_make uninstall pythondir=
 
 # ---- make prefix=DIR holds, in a build folder of its own: only the text is looked at, not the programs
 
