@@ -208,6 +208,101 @@ void says_when_there_is_no_peer(Sockets& f) {
   assert_true(peer_is(f.local->first.get(), "local"));
 }
 
+// "inside", "outside", or what is wrong with the network; a temporary must not live at an assertion.
+bool place_is(const std::string& network, const char* host, std::string_view expected) {
+  const Result<Network> parsed = parse_network(network);
+  if (!parsed) return parsed.error().code == ErrorCode::invalid && parsed.error().detail == expected;
+  return (parsed->contains(numeric(host)) ? "inside" : "outside") == expected;
+}
+
+void networks_compare_addresses_not_text(NoFixture&) {
+  constexpr const char* kNoAddress = "is neither an IPv4 or IPv6 address nor a network of such";
+  constexpr const char* kNoBits = "has no number from 0 to 32 behind its slash";
+  struct {
+    const char *network, *host, *place;
+  } const rows[] = {
+      {"192.0.2.7", "192.0.2.7", "inside"},
+      {"192.0.2.7", "192.0.2.8", "outside"},
+      {"192.0.2.7", "::ffff:192.0.2.7", "inside"},
+      {"::ffff:192.0.2.7", "192.0.2.7", "inside"},
+      {"::FFFF:c000:207", "192.0.2.7", "inside"},
+      {"192.0.2.7", "2001:db8::1", "outside"},
+      {"192.0.2.0/24", "192.0.2.255", "inside"},
+      {"192.0.2.99/24", "192.0.2.1", "inside"},
+      {"192.0.2.0/24", "192.0.3.0", "outside"},
+      {"192.0.2.0/25", "192.0.2.127", "inside"},
+      {"192.0.2.0/25", "192.0.2.128", "outside"},
+      {"192.0.2.0/31", "192.0.2.1", "inside"},
+      {"192.0.2.0/31", "192.0.2.2", "outside"},
+      {"0.0.0.0/0", "203.0.113.1", "inside"},
+      {"0.0.0.0/0", "::1", "outside"},
+      {"::/0", "::1", "inside"},
+      {"::ffff:192.0.2.0/120", "192.0.2.9", "inside"},
+      {"2001:db8::1", "2001:0DB8:0:0:0:0:0:1", "inside"},
+      {"2001:db8::/32", "2001:db8:ffff::1", "inside"},
+      {"2001:db8::/32", "2001:db9::1", "outside"},
+      {"2001:db8::/33", "2001:db8:8000::1", "outside"},
+      {"fe80::/10", "fe80::1%lo", "inside"},
+      {"::1/128", "::1", "inside"},
+      {"", "::1", kNoAddress},
+      {"/24", "::1", kNoAddress},
+      {"localhost", "::1", kNoAddress},
+      {"127.1", "127.0.0.1", kNoAddress},
+      {"0x7f000001", "127.0.0.1", kNoAddress},
+      {"192.0.2.7:5900", "::1", kNoAddress},
+      {"[::1]", "::1", kNoAddress},
+      {"fe80::1%lo", "fe80::1%lo", kNoAddress},
+      {" 192.0.2.7", "192.0.2.7", kNoAddress},
+      {"192.0.2.0/", "::1", kNoBits},
+      {"192.0.2.0/33", "::1", kNoBits},
+      {"192.0.2.0/-1", "::1", kNoBits},
+      {"192.0.2.0/24 ", "::1", kNoBits},
+      {"192.0.2.0/255.255.255.0", "::1", kNoBits},
+      {"::/129", "::1", "has no number from 0 to 128 behind its slash"},
+  };
+  for (const auto& row : rows) {
+    const bool good = place_is(row.network, row.host, row.place);
+    if (!good) print_error("%s and %s\n", row.network, row.host);
+    assert_true(good);
+  }
+  assert_true(place_is(std::string("::1\0", 4), "::1", kNoAddress));
+}
+
+void nobody_is_in_a_network_without_an_address(NoFixture&) {
+  const Network anywhere{numeric("::"), 0};
+  assert_false(anywhere.contains(Endpoint()));
+}
+
+bool parts_are(const char* text, std::string_view expected) {
+  const Result<HostAndPort> parts = parse_host_and_port(text);
+  return (parts ? parts->host + " and " + parts->port : parts.error().detail) == expected;
+}
+
+void takes_hosts_and_ports_apart(NoFixture&) {
+  struct {
+    const char *text, *parts;
+  } const rows[] = {
+      {"192.0.2.7:8888", "192.0.2.7 and 8888"},
+      {"localhost:http", "localhost and http"},
+      {"[::1]:0", "::1 and 0"},
+      {"*:843", "* and 843"},
+      {"", "has no port behind a colon"},
+      {"8888", "has no port behind a colon"},
+      {"localhost:", "has no port behind a colon"},
+      {":8888", "has no address before the colon"},
+      {"[]:8888", "has no address before the colon"},
+      {"::1:8888", "needs brackets around its IPv6 address"},
+      {"localhost:65536", "has no good port: no port has the number 65536"},
+      {"tcp:8888:interface=localhost", "needs brackets around its IPv6 address"},
+      {"localhost:80 80", "has no good port: '80 80' is neither a port number nor the name of a service"},
+  };
+  for (const auto& row : rows) {
+    const bool good = parts_are(row.text, row.parts);
+    if (!good) print_error("row %s\n", row.text);
+    assert_true(good);
+  }
+}
+
 }  // namespace
 }  // namespace vncauthproxy::base
 
@@ -227,6 +322,9 @@ int main() {
       TEST(NoFixture, every_spelling_of_an_address_ends_as_the_address),
       TEST(Sockets, names_both_ends_of_a_socket),
       TEST(Sockets, says_when_there_is_no_peer),
+      TEST(NoFixture, networks_compare_addresses_not_text),
+      TEST(NoFixture, nobody_is_in_a_network_without_an_address),
+      TEST(NoFixture, takes_hosts_and_ports_apart),
   };
   return vncauthproxy::testing::run_group("address", tests);
 }

@@ -5,6 +5,7 @@
 #include <netdb.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -87,6 +88,36 @@ Error resolver_error(int code, const std::string& host, const std::string& servi
   return {ErrorCode::unreachable, "cannot resolve " + host + ": " + ::gai_strerror(code)};
 }
 
+using Bits128 = std::array<uint8_t, 16>;
+
+// An address as one of IPv6; nullopt: it is of neither family.
+std::optional<Bits128> as_v6(const Endpoint& e) {
+  Bits128 bytes{};
+  if (const std::optional<in_addr> address = as_v4(e)) {
+    bytes[10] = bytes[11] = 0xff;
+    std::memcpy(bytes.data() + 12, &*address, sizeof *address);
+    return bytes;
+  }
+  if (e.family() != AF_INET6) return std::nullopt;
+  std::memcpy(bytes.data(), &v6(e).sin6_addr, bytes.size());
+  return bytes;
+}
+
+std::optional<Endpoint> literal(const std::string& text) {
+  Endpoint e;
+  auto& four = reinterpret_cast<sockaddr_in&>(e.storage);
+  auto& six = reinterpret_cast<sockaddr_in6&>(e.storage);
+  if (::inet_pton(AF_INET, text.c_str(), &four.sin_addr) == 1) {
+    e.storage.ss_family = AF_INET;
+    e.length = sizeof four;
+    return e;
+  }
+  if (::inet_pton(AF_INET6, text.c_str(), &six.sin6_addr) != 1) return std::nullopt;
+  e.storage.ss_family = AF_INET6;
+  e.length = sizeof six;
+  return e;
+}
+
 Result<Endpoint> name_of_socket(int fd, int (*ask)(int, sockaddr*, socklen_t*), const char* what) {
   Endpoint endpoint;
   endpoint.length = sizeof endpoint.storage;
@@ -136,6 +167,48 @@ bool same_host(const Endpoint& a, const Endpoint& b) {
   if (a4 || b4) return a4 && b4 && a4->s_addr == b4->s_addr;
   return a.family() == AF_INET6 && b.family() == AF_INET6 &&
          IN6_ARE_ADDR_EQUAL(&v6(a).sin6_addr, &v6(b).sin6_addr) && v6(a).sin6_scope_id == v6(b).sin6_scope_id;
+}
+
+bool Network::contains(const Endpoint& host) const {
+  const std::optional<Bits128> ours = as_v6(address), theirs = as_v6(host);
+  if (!ours || !theirs) return false;
+  const size_t whole = bits / 8;
+  const unsigned rest = bits % 8;
+  if (std::memcmp(ours->data(), theirs->data(), whole) != 0) return false;
+  return rest == 0 || ((*ours)[whole] ^ (*theirs)[whole]) >> (8 - rest) == 0;
+}
+
+Result<Network> parse_network(const std::string& text) {
+  constexpr unsigned kMapped = 96;  // what comes before an IPv4 address
+  const size_t slash = text.find('/');
+  const std::optional<Endpoint> address = literal(text.substr(0, slash));
+  if (!address || text.find('\0') != std::string::npos)
+    return Error{ErrorCode::invalid, "is neither an IPv4 or IPv6 address nor a network of such"};
+  const unsigned size = address->family() == AF_INET ? 32 : 128;
+  unsigned bits = size;
+  if (slash != std::string::npos) {
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data() + slash + 1, end, bits);
+    if (error != std::errc() || stop != end || bits > size)
+      return Error{ErrorCode::invalid,
+                   "has no number from 0 to " + std::to_string(size) + " behind its slash"};
+  }
+  return Network{*address, address->family() == AF_INET ? bits + kMapped : bits};
+}
+
+Result<HostAndPort> parse_host_and_port(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos || colon + 1 == text.size())
+    return Error{ErrorCode::invalid, "has no port behind a colon"};
+  HostAndPort parts{text.substr(0, colon), text.substr(colon + 1)};
+  const bool brackets = parts.host.size() >= 2 && parts.host.front() == '[' && parts.host.back() == ']';
+  if (brackets) parts.host = parts.host.substr(1, parts.host.size() - 2);
+  if (parts.host.empty()) return Error{ErrorCode::invalid, "has no address before the colon"};
+  if (!brackets && parts.host.find(':') != std::string::npos)
+    return Error{ErrorCode::invalid, "needs brackets around its IPv6 address"};
+  if (Result<void> checked = check_service(parts.port, ResolveFor::listen); !checked)
+    return Error{ErrorCode::invalid, "has no good port: " + checked.error().detail};
+  return parts;
 }
 
 Result<std::vector<Endpoint>> resolve(const std::string& host, const std::string& service,

@@ -30,6 +30,24 @@ struct Endpoint {
 // The same host, ports aside; an IPv4 address equals its form mapped into IPv6.
 bool same_host(const Endpoint& a, const Endpoint& b);
 
+// All hosts whose address begins with the same `bits`, an IPv4 address counting as the one it is mapped to.
+struct Network {
+  Endpoint address;
+  unsigned bits = 0;  // of 128
+
+  bool contains(const Endpoint& host) const;
+};
+// "192.0.2.7", "192.0.2.0/24", "2001:db8::/32": literals alone, never a name. Errors: invalid, with words
+// that complete the sentence `"TEXT" ...`.
+Result<Network> parse_network(const std::string& text);
+
+struct HostAndPort {
+  std::string host, port;
+};
+// "192.0.2.7:8888", "proxy.example.com:8888", "[2001:db8::1]:8888", "*:8888"; the port may be a service.
+// Errors as for parse_network().
+Result<HostAndPort> parse_host_and_port(const std::string& text);
+
 enum class ResolveFor { connect, listen };
 // Every stream endpoint of a host name, an IPv4 or an IPv6 address, in the system's order of preference. For
 // `listen` the hosts "*" and "" mean every address of the machine, both families. `service` is a port number
