@@ -60,7 +60,8 @@ net_SRC := \
   listener \
   loop \
   stream \
-  tls
+  tls \
+  unix_socket
 
 ipc_SRC := \
   channel \
@@ -119,7 +120,8 @@ unit_net := \
   listener \
   loop \
   stream \
-  tls
+  tls \
+  unix_socket
 unit_ipc := \
   channel \
   message
