@@ -36,9 +36,9 @@ using testing::TlsOffer;
 
 // SIGPIPE has its default here: a stream must not raise it.
 
-const TlsServer& server_with(base::Handle<EVP_PKEY> (*make_key)()) {
-  static std::vector<std::pair<void*, TlsServer>> made;
-  const auto id = reinterpret_cast<void*>(make_key);
+const TlsServer& server_with(base::Handle<EVP_PKEY> (*make_key)(), const char* min_version = "1.2") {
+  static std::vector<std::pair<std::pair<void*, std::string>, TlsServer>> made;
+  const std::pair<void*, std::string> id(reinterpret_cast<void*>(make_key), min_version);
   for (const auto& [known, tls] : made)
     if (known == id) return tls;
   const auto key = make_key();
@@ -47,7 +47,8 @@ const TlsServer& server_with(base::Handle<EVP_PKEY> (*make_key)()) {
   const std::string cert_text = testing::certificate_pem(key.get()), key_text = testing::key_pem(key.get());
   (void)!::write(cert.get(), cert_text.data(), cert_text.size());
   (void)!::write(secret.get(), key_text.data(), key_text.size());
-  auto tls = load_tls_server({::geteuid(), cert_file, key_file, "1.2", "ECDHE+AESGCM:ECDHE+CHACHA20", ""});
+  auto tls =
+      load_tls_server({::geteuid(), cert_file, key_file, min_version, "ECDHE+AESGCM:ECDHE+CHACHA20", ""});
   ::unlink(cert_file);
   ::unlink(key_file);
   made.reserve(4);
@@ -67,6 +68,15 @@ struct Fixture {
     stream = std::make_unique<Stream>(std::move(pair.first),
                                       server_with(rsa ? testing::make_rsa_key : testing::make_ec_key));
     client = std::make_unique<TlsClient>(std::move(pair.second), offer);
+  }
+
+  bool offers_legacy(const TlsOffer& offer, bool rsa) {
+    auto pair = tcp_pair();
+    last = IoStatus::again;
+    const auto& server = server_with(rsa ? testing::make_rsa_key : testing::make_ec_key, kLegacyTls);
+    stream = std::make_unique<Stream>(std::move(pair.first), server);
+    client = std::make_unique<TlsClient>(std::move(pair.second), offer);
+    return shake_hands();
   }
 
   // From here on each send is a packet of its own. For what we send only: packets cannot be read in pieces.
@@ -478,6 +488,21 @@ void tls_1_1_and_older_are_refused(Fixture& f) {
   assert_true(f.offers({TLS1_3_VERSION, TLS1_3_VERSION}));
 }
 
+// For the control port alone, if the operator insists: what clients of 2012 speak, and all that is spoken
+// otherwise; but nothing without encryption or a certificate, and no RC4 or 3DES.
+void legacy_is_spoken_where_it_is_asked_for(Fixture& f) {
+  for (const int version : {TLS1_VERSION, TLS1_1_VERSION, TLS1_2_VERSION}) {
+    assert_true(f.offers_legacy({version, version, "AES256-SHA:@SECLEVEL=0"}, true));
+    assert_true(f.offers_legacy({version, version, "AES128-SHA:@SECLEVEL=0"}, true));
+    assert_true(f.offers_legacy({version, version, "ECDHE-RSA-AES256-SHA:@SECLEVEL=0"}, true));
+    assert_true(f.offers_legacy({version, version, "ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0"}, false));
+    assert_false(f.offers_legacy({version, version, "aNULL:eNULL:3DES:RC4:@SECLEVEL=0"}, true));
+    assert_false(f.offers({version, version, "AES256-SHA:@SECLEVEL=0"}, true));
+  }
+  assert_true(f.offers_legacy({TLS1_2_VERSION, TLS1_2_VERSION}, false));
+  assert_true(f.offers_legacy({TLS1_3_VERSION, TLS1_3_VERSION}, false));
+}
+
 // Every cipher that the library has for TLS 1.2, one by one, against both kinds of certificate.
 void only_ecdhe_with_aead_is_spoken(Fixture& f) {
   static std::vector<std::string> names;
@@ -563,6 +588,7 @@ int main() {
       TEST(Fixture, what_is_no_tls_is_an_error_with_words),
       TEST(Fixture, forget_sends_nothing),
       TEST(Fixture, tls_1_1_and_older_are_refused),
+      TEST(Fixture, legacy_is_spoken_where_it_is_asked_for),
       TEST(Fixture, only_ecdhe_with_aead_is_spoken),
       TEST(Fixture, nothing_can_be_resumed_or_compressed),
       TEST(Fixture, renegotiation_is_refused),

@@ -59,9 +59,15 @@ void set_policy(SSL_CTX* context) {
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
 }
 
+// Before 1.2 signatures are of MD5 and SHA-1, which OpenSSL allows at its lowest level alone.
+constexpr const char* kLegacyCiphers = ":ECDHE+AES+SHA1:kRSA+AES+SHA1:@SECLEVEL=0";
+
 Result<void> set_algorithms(SSL_CTX* context, const TlsSettings& settings) {
-  SSL_CTX_set_min_proto_version(context, settings.min_version == "1.3" ? TLS1_3_VERSION : TLS1_2_VERSION);
-  if (SSL_CTX_set_cipher_list(context, settings.ciphers.c_str()) != 1) return tls_error("tls-ciphers");
+  const bool legacy = settings.min_version == kLegacyTls;
+  const int oldest = settings.min_version == "1.3" ? TLS1_3_VERSION : TLS1_2_VERSION;
+  SSL_CTX_set_min_proto_version(context, legacy ? TLS1_VERSION : oldest);
+  const std::string ciphers = settings.ciphers + (legacy ? kLegacyCiphers : "");
+  if (SSL_CTX_set_cipher_list(context, ciphers.c_str()) != 1) return tls_error("tls-ciphers");
   if (!settings.ciphersuites.empty() && SSL_CTX_set_ciphersuites(context, settings.ciphersuites.c_str()) != 1)
     return tls_error("tls-ciphersuites");
   return {};

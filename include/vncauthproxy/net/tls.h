@@ -22,10 +22,13 @@ struct TlsServer {
   explicit operator bool() const { return context != nullptr; }
 };
 
+// As a min_version: TLS 1.0, with the suites of its time beside `ciphers`, for clients that know no better.
+inline constexpr const char* kLegacyTls = "1.0";
+
 struct TlsSettings {
   uid_t key_owner;                  // who else than root may own the key file: the daemon's user
   std::string cert_file, key_file;  // PEM; the certificate is followed by its chain
-  std::string min_version;          // "1.2" or "1.3"
+  std::string min_version;          // "1.2", "1.3" or kLegacyTls
   std::string ciphers;              // of TLS 1.2, as openssl-ciphers(1) spells them
   std::string ciphersuites;         // of TLS 1.3; empty: OpenSSL's own
 };
