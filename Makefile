@@ -48,10 +48,13 @@ proto_SRC := \
   control \
   http_answer \
   http_head \
+  json_fields \
+  request_reader \
   rfb \
   rfb_client \
   rfb_server \
   vnc_auth \
+  vncap \
   web_page \
   ws_codec \
   ws_upgrade
@@ -70,6 +73,8 @@ ipc_SRC := \
 master_SRC := \
   control_conn \
   control_server \
+  flash_policy \
+  listeners \
   login \
   master \
   port_pool \
@@ -109,10 +114,12 @@ unit_base := \
 unit_proto := \
   control \
   http_head \
+  request_reader \
   rfb \
   rfb_client \
   rfb_server \
   vnc_auth \
+  vncap \
   web_page \
   ws_codec \
   ws_upgrade

@@ -84,6 +84,16 @@ int serve(const Options& options, master::Prepared prepared, base::Readiness rea
   return 0;
 }
 
+// All that takes the privileges of the start, then their end.
+Result<void> settle(const Options& options, const std::optional<base::Identity>& identity,
+                    master::Listeners& listeners) {
+  if (auto opened = master::open_listeners(options, identity, listeners); !opened) return opened;
+  base::raise_descriptor_limit();
+  if (!identity) return {};
+  if (auto given = base::give_log_to(identity->uid, identity->gid); !given) return given;
+  return base::become(*identity);
+}
+
 }  // namespace
 
 int run_daemon(const Options& options) {
@@ -107,16 +117,15 @@ int run_daemon(const Options& options) {
     pid_file->remove();
     return start_up_failed(error);
   };
-  auto prepared = master::prepare(options, owner_of_files(*identity), true);
+  auto prepared = master::prepare(options, owner_of_files(*identity));
   if (!prepared) return give_up(prepared.error());
-  base::raise_descriptor_limit();
-  if (*identity) {
-    if (auto given = base::give_log_to((*identity)->uid, (*identity)->gid); !given)
-      return give_up(given.error());
-    if (auto became = base::become(**identity); !became) return give_up(became.error());
+  if (auto settled = settle(options, *identity, prepared->listeners); !settled) {
+    prepared->listeners.remove_files();
+    return give_up(settled.error());
   }
 
   base::log_info("vncauthproxy starts");
+  for (const std::string& line : options.old_spellings) base::log_warning("%s", line.c_str());
   const int status = serve(options, std::move(*prepared), std::move(readiness));
   pid_file->remove();
   base::log_info("vncauthproxy ends");
@@ -133,7 +142,8 @@ int check_configuration(const Options& options) {
   const auto identity = identity_for(options);
   if (!identity) complain(identity.error());
   const uid_t owner = identity ? owner_of_files(*identity) : ::geteuid();
-  if (auto prepared = master::prepare(options, owner, false); !prepared) complain(prepared.error());
+  if (auto prepared = master::prepare(options, owner); !prepared) complain(prepared.error());
+  if (auto checked = master::check_listeners(options); !checked) complain(checked.error());
   if (status == 0) std::printf("the configuration is fine\n");
   return status;
 }

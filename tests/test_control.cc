@@ -131,11 +131,17 @@ std::string describe(const Request& request) {
                      " -> " + request.destination_address + ":" + std::to_string(request.destination_port) +
                      " with " + std::string(request.password.reveal());
   if (!request.server_password.empty()) text += " and " + std::string(request.server_password.reveal());
+  if (request.client_address)
+    text +=
+        " for " + request.client_address->address.host() + "/" + std::to_string(request.client_address->bits);
+  if (request.connect_timeout.count() + request.auth_timeout.count() > 0)
+    text += " within " + std::to_string(request.connect_timeout.count()) + " and " +
+            std::to_string(request.auth_timeout.count()) + " ms";
   return text;
 }
 
-std::string parse(std::string_view text) {
-  const auto parsed = parse_request(text);
+std::string parse(std::string_view text, bool with_login = true) {
+  const auto parsed = parse_request(text, with_login);
   if (const Failure* failure = std::get_if<Failure>(&parsed))
     return std::string(to_string(failure->code)) + ": " + failure->reason;
   return describe(std::get<Request>(parsed));
@@ -185,6 +191,8 @@ void checks_each_key(Fixture& f) {
       "bad_request: destination_port must be a port number from 1 to 65535";
   constexpr std::string_view kSource =
       "bad_request: source_port must be 0 or a port number from 1024 to 65535";
+  constexpr std::string_view kNetwork =
+      "bad_request: client_address is neither an IPv4 or IPv6 address nor a network of such";
   constexpr std::string_view kBlank =
       "bad_request: destination_address must not contain blanks or control characters";
   struct {
@@ -265,8 +273,8 @@ void checks_each_key(Fixture& f) {
       {"destination_address", R"("a\u0000b")",
        "bad_request: destination_address must not contain a NUL character"},
 
-      {"password", "", "bad_request: missing key: password"},
-      {"password", "null", "bad_request: password must be a string"},
+      {"password", "", "vnc u:p 0 -> h:5900 with "},
+      {"password", "null", "vnc u:p 0 -> h:5900 with "},
       {"password", "12345678", "bad_request: password must be a string"},
       {"password", R"("")", "bad_request: password must not be empty"},
       {"password", R"("secr\u0000et")", "bad_request: password must not contain a NUL character"},
@@ -276,6 +284,30 @@ void checks_each_key(Fixture& f) {
       {"server_password", R"("")", "bad_request: server_password must not be empty"},
       {"server_password", "false", "bad_request: server_password must be a string"},
       {"server_password", R"("b\u0000")", "bad_request: server_password must not contain a NUL character"},
+
+      {"client_address", "null", "vnc u:p 0 -> h:5900 with s"},
+      {"client_address", R"("192.0.2.7")", "vnc u:p 0 -> h:5900 with s for 192.0.2.7/128"},
+      {"client_address", R"("192.0.2.0/24")", "vnc u:p 0 -> h:5900 with s for 192.0.2.0/120"},
+      {"client_address", R"("2001:db8::/32")", "vnc u:p 0 -> h:5900 with s for 2001:db8::/32"},
+      {"client_address", R"("")", kNetwork},
+      {"client_address", R"("panel.example.com")", kNetwork},
+      {"client_address", "7", "bad_request: client_address must be a string"},
+      {"client_address", R"(["192.0.2.7"])", "bad_request: client_address must be a string"},
+      {"client_address", R"("192.0.2.7/33")",
+       "bad_request: client_address has no number from 0 to 32 behind its slash"},
+
+      {"connect_timeout", "null", "vnc u:p 0 -> h:5900 with s"},
+      {"connect_timeout", "10", "vnc u:p 0 -> h:5900 with s within 10000 and 0 ms"},
+      {"connect_timeout", "0.25", "vnc u:p 0 -> h:5900 with s within 250 and 0 ms"},
+      {"connect_timeout", "1e-9", "vnc u:p 0 -> h:5900 with s within 1 and 0 ms"},
+      {"connect_timeout", "1e300", "vnc u:p 0 -> h:5900 with s within 1000000000 and 0 ms"},
+      {"connect_timeout", "0", "bad_request: connect_timeout must be a number of seconds above 0"},
+      {"connect_timeout", "-1", "bad_request: connect_timeout must be a number of seconds above 0"},
+      {"connect_timeout", R"("10")", "bad_request: connect_timeout must be a number of seconds above 0"},
+      {"connect_timeout", "true", "bad_request: connect_timeout must be a number of seconds above 0"},
+      {"auth_timeout", "90", "vnc u:p 0 -> h:5900 with s within 0 and 90000 ms"},
+      {"auth_timeout", "0.0", "bad_request: auth_timeout must be a number of seconds above 0"},
+      {"auth_timeout", "{}", "bad_request: auth_timeout must be a number of seconds above 0"},
   };
   for (const auto& row : rows) {
     f.text = request_with(row.key, row.value);
@@ -283,6 +315,31 @@ void checks_each_key(Fixture& f) {
     f.expected = row.result;
     if (f.seen != f.expected) print_message("  %s\n", f.text.c_str());
     assert_string_equal(f.seen.c_str(), f.expected.c_str());
+  }
+}
+
+// The socket's permissions are the login, where there is one.
+void a_login_is_looked_at_only_where_there_is_one(Fixture& f) {
+  struct {
+    std::string_view text;
+    bool with_login;
+    std::string_view result;
+  } const rows[] = {
+      {R"({"source_port": 0, "destination_address": "h", "destination_port": 1, "password": "s"})", false,
+       "vnc : 0 -> h:1 with s"},
+      {R"({"source_port": 0, "destination_address": "h", "destination_port": 1, "password": "s"})", true,
+       "bad_request: missing key: auth_user"},
+      {R"({"auth_user": 1, "auth_password": "p", "source_port": 0, "destination_address": "h",)"
+       R"( "destination_port": 1, "password": "s", "type": "vnc-ws"})",
+       false, "vnc-ws : 0 -> h:1 with s"},
+      {R"({"daddr": "h", "dport": 5900, "password": "s"})", true,
+       "bad_request: this dialect (daddr) has no login and is not spoken here"},
+      {R"({"daddr": "h", "destination_address": "h", "dport": 5900})", true,
+       "bad_request: missing key: auth_user"},
+  };
+  for (const auto& row : rows) {
+    f.seen = parse(row.text, row.with_login);
+    assert_string_equal(f.seen.c_str(), row.result.data());
   }
 }
 
@@ -360,6 +417,55 @@ void replies_are_what_python_would_write(Fixture& f) {
   assert_string_equal(
       f.seen.c_str(),
       R"({"source_port": 0, "status": "FAILED", "proxy_address": null, "reason": "no", "code": "auth_failed"})");
+}
+
+void a_reply_holds_what_was_made_and_warns(Fixture& f) {
+  f.seen = to_json(Success{25123, "h", "http://h:25123/", "Abc12345", true});
+  assert_string_equal(
+      f.seen.c_str(),
+      R"({"source_port": 25123, "status": "OK", "proxy_address": "h", "url": "http://h:25123/", )"
+      R"("warning": "only the first 8 bytes of the password count", "password": "Abc12345"})");
+  f.seen = to_json(Success{25123, "h", {}, "Abc12345"});
+  assert_string_equal(
+      f.seen.c_str(),
+      R"({"source_port": 25123, "status": "OK", "proxy_address": "h", "password": "Abc12345"})");
+}
+
+// The address is cut, then the page's is left out; what the caller cannot do without stays.
+void long_addresses_leave_room_for_a_password(Fixture& f) {
+  for (const size_t size : {10u, 500u, 580u, 2000u}) {
+    f.text.assign(size, 'x');
+    f.seen = to_json(Success{1, std::string(5000, 'y'), f.text, "Abc12345", true});
+    assert_in_range(f.seen.size(), kMaxReplyBytes, kMaxReplyBytes);
+    assert_true(f.seen.ends_with(R"("password": "Abc12345"})"));
+    const bool has_url = f.seen.find('"' + f.text + '"') != f.seen.npos;
+    assert_int_equal(has_url, size < 590);
+  }
+}
+
+// Chi-square over 62 characters: 61 degrees of freedom, and a bound that chance crosses once in ten million.
+void made_passwords_are_unbiased(Fixture& f) {
+  constexpr size_t kPasswords = 20000;
+  size_t counts[256] = {};
+  bool all_have_8 = true;
+  for (size_t i = 0; i < kPasswords; ++i) {
+    const base::Secret password = one_time_password();
+    all_have_8 &= password.size() == 8;
+    for (const char c : password.reveal()) ++counts[static_cast<unsigned char>(c)];
+  }
+  assert_true(all_have_8);
+  double chi_square = 0;
+  size_t seen = 0;
+  f.text = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+  const double expected = 8.0 * kPasswords / static_cast<double>(f.text.size());
+  for (const char c : f.text) {
+    const size_t count = counts[static_cast<unsigned char>(c)];
+    seen += count;
+    chi_square +=
+        (static_cast<double>(count) - expected) * (static_cast<double>(count) - expected) / expected;
+  }
+  assert_int_equal(seen, 8 * kPasswords);
+  assert_true(chi_square < 130);
 }
 
 void every_character_is_escaped_as_python_does(Fixture& f) {
@@ -447,9 +553,30 @@ void the_manual_has_every_word(Fixture& f) {
   for (const ViewerType type :
        {ViewerType::vnc, ViewerType::vnc_ws, ViewerType::vnc_wss, ViewerType::vnc_tls})
     check(to_string(type));
-  for (const char* key :
-       {"auth_user", "auth_password", "source_port", "destination_address", "destination_port", "password",
-        "server_password", "type", "status", "proxy_address", "reason", "code"})
+  for (const char* key : {"auth_user",
+                          "auth_password",
+                          "source_port",
+                          "destination_address",
+                          "destination_port",
+                          "password",
+                          "server_password",
+                          "client_address",
+                          "connect_timeout",
+                          "auth_timeout",
+                          "type",
+                          "status",
+                          "proxy_address",
+                          "warning",
+                          "reason",
+                          "code",
+                          "daddr",
+                          "dport",
+                          "sport",
+                          "ws",
+                          "tls",
+                          "client",
+                          "ip",
+                          "timeout"})
     check(key);
   assert_string_equal(f.seen.c_str(), "");
 }
@@ -489,10 +616,14 @@ int main() {
       TEST(Fixture, size_is_limited),
       TEST(Fixture, takes_whole_requests),
       TEST(Fixture, checks_each_key),
+      TEST(Fixture, a_login_is_looked_at_only_where_there_is_one),
       TEST(Fixture, checks_lengths),
       TEST(Fixture, complains_of_one_thing_in_a_fixed_order),
       TEST(Fixture, says_where_json_is_bad_and_quotes_nothing),
       TEST(Fixture, replies_are_what_python_would_write),
+      TEST(Fixture, a_reply_holds_what_was_made_and_warns),
+      TEST(Fixture, long_addresses_leave_room_for_a_password),
+      TEST(Fixture, made_passwords_are_unbiased),
       TEST(Fixture, every_character_is_escaped_as_python_does),
       TEST(Fixture, long_reasons_are_cut_at_a_character),
       TEST(NoFixture, words_of_the_protocol_do_not_change),

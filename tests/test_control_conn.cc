@@ -38,12 +38,12 @@ struct Fixture : ControlHost {
   }
   virtual ~Fixture() { base::set_log_sink({}); }
 
-  void make(const ControlTimes& times = {}) {
+  void make(const ControlTimes& times = {}, proto::Speech speech = {}) {
     auto pair = testing::tcp_pair();
     peer = Peer(std::move(pair.second));
     room.assign(proto::kMaxRequestBytes, '\0');
     conn = std::make_unique<ControlConn>(loop, *this, 7, net::Stream(std::move(pair.first)),
-                                         testing::endpoint_of("192.0.2.7", 5), room, times);
+                                         testing::endpoint_of("192.0.2.7", 5), room, speech, times);
     asked = over = ends = 0;
     request.reset();
   }
@@ -54,7 +54,7 @@ struct Fixture : ControlHost {
   void requested(ControlConn&, proto::Request r) override {
     ++asked;
     request = std::move(r);
-    if (answer_at_once) conn->reply(answer);
+    if (answer_at_once) conn->reply(reply);
   }
   void request_over(ControlConn&) override { ++over; }
   void closed(ControlConn&) override {
@@ -84,6 +84,7 @@ struct Fixture : ControlHost {
   unsigned asked = 0, over = 0, ends = 0;
   milliseconds penalty{0};
   bool answer_at_once = false;
+  proto::Reply reply = proto::Success{25000, "proxy"};
   std::string answer = R"({"source_port": 25000, "status": "OK", "proxy_address": "proxy"})";
   std::string log;
 };
@@ -100,7 +101,7 @@ void a_request_in_one_piece(Fixture& f) {
   assert_true(asked && fields);
   assert_int_equal(f.over, 1);
   assert_false(f.conn->waiting());
-  const bool replied = f.conn->reply(f.answer);
+  const bool replied = f.conn->reply(f.reply);
   const bool over = f.until_over();
   const bool same = f.peer.got == f.answer;
   assert_true(replied && over && same);
@@ -149,7 +150,7 @@ void the_half_close_of_a_client_is_no_end(Fixture& f) {
   assert_true(f.until_asked());
   run_for(f.loop, milliseconds(20));
   assert_int_equal(f.ends, 0);
-  f.conn->reply(f.answer);
+  f.conn->reply(f.reply);
   const bool over = f.until_over();
   const bool same = f.peer.got == f.answer;
   assert_true(over && same);
@@ -161,7 +162,7 @@ void a_second_request_behind_the_first_is_ignored(Fixture& f) {
   f.make();
   f.peer.send_all(std::string(kRequest) + std::string(kRequest));
   f.until_asked();
-  f.conn->reply(f.answer);
+  f.conn->reply(f.reply);
   f.peer.finish();
   const bool over = f.until_over();
   const bool same = f.peer.got == f.answer;
@@ -179,7 +180,7 @@ void what_comes_later_does_not_spoil_the_reply(Fixture& f) {
   f.peer.send_all("\r\n");
   f.peer.send_all(kRequest);
   run_for(f.loop, milliseconds(10));
-  f.conn->reply(f.answer);
+  f.conn->reply(f.reply);
   const bool ended = run_until(f.loop, [&f] { return f.peer.pull().over(); });
   const bool same = f.peer.got == f.answer;
   assert_true(ended && same);
@@ -323,7 +324,7 @@ void a_pending_request_has_no_deadline_here(Fixture& f) {
   f.until_asked();
   run_for(f.loop, milliseconds(300));
   assert_int_equal(f.ends, 0);
-  f.conn->reply(f.answer);
+  f.conn->reply(f.reply);
   assert_true(f.until_over());
 }
 
@@ -354,6 +355,81 @@ void nor_for_ever_many_bytes(Fixture& f) {
   assert_true(sent < 32u << 20);
 }
 
+// ---- the dialect without a login
+
+constexpr proto::Speech kVncap{false, proto::Dialect::vncap};
+
+void a_line_is_answered_with_a_line(Fixture& f) {
+  constexpr std::string_view kLine = "{\"daddr\": \"node\", \"dport\": 5900}\r\n";
+  for (size_t cut = 0; cut < kLine.size(); ++cut) {
+    f.make({}, kVncap);
+    f.peer.send_all(kLine.substr(0, cut));
+    turn(f.loop);
+    const bool too_early = f.asked > 0;
+    f.peer.send_all(kLine.substr(cut));
+    const bool asked = f.until_asked();
+    if (asked) f.conn->reply(proto::Success{25000, "proxy", "", "Abc12345"});
+    const bool over = f.until_over();
+    if (too_early || !asked || !over || f.peer.got != "25000 Abc12345\r\n" || !f.peer.ended)
+      fail_msg("cut at %zu: too early %d, asked %d, over %d: %s", cut, too_early, asked, over,
+               f.peer.got.c_str());
+  }
+}
+
+void the_main_dialect_without_a_login_is_heard_too(Fixture& f) {
+  f.make({}, kVncap);
+  f.peer.send_all(R"({"source_port": 0, "destination_address": "node", "destination_port": 5900})");
+  const bool asked = f.until_asked();
+  assert_true(asked);
+  f.conn->reply(f.reply);
+  const bool over = f.until_over();
+  const bool same = f.peer.got == f.answer;
+  assert_true(over && same);
+}
+
+void a_bad_line_is_never_met_with_silence(Fixture& f) {
+  static const std::string long_line = "{\"daddr\": \"" + std::string(16384, 'x') + "\"}\r\n";
+  static const std::string endless(1 << 20, 'x');
+  struct {
+    const char* name;
+    std::string_view text;
+  } const rows[] = {
+      {"an empty line", "\r\n"},
+      {"no JSON", "hello\r\n"},
+      {"an array", "[]\r\n"},
+      {"no object's end", "{\"daddr\": \"node\"\r\n"},
+      {"a key missing", "{\"daddr\": \"node\"}\r\n"},
+      {"a wrong type", "{\"daddr\": \"node\", \"dport\": 5900, \"password\": 1}\r\n"},
+      {"no port", "{\"daddr\": \"node\", \"dport\": 65536}\r\n"},
+      {"too long", long_line},
+      {"a megabyte", endless},
+  };
+  for (const auto& row : rows) {
+    f.make({}, kVncap);
+    std::string_view left = row.text;
+    const bool told = run_until(f.loop, [&] {
+      left.remove_prefix(f.peer.send(left));
+      return f.peer.pull().over();
+    });
+    f.peer.close();
+    const bool gone = run_until(f.loop, [&f] { return f.ends > 0; });
+    if (!told || !gone || f.asked != 0 || f.peer.got != "FAILED\r\n" || !f.peer.ended)
+      fail_msg("%s: told %d, gone %d, asked %u: %s", row.name, told, gone, f.asked, f.peer.got.c_str());
+  }
+}
+
+void a_line_without_its_end_fails_at_the_end_or_in_time(Fixture& f) {
+  for (const bool half_closed : {true, false}) {
+    f.make(kShort, kVncap);
+    f.peer.send_all("{\"daddr\": \"node\", \"dport\": 5900}");
+    if (half_closed) f.peer.finish();
+    const bool told = run_until(f.loop, [&f] { return f.peer.pull().over(); });
+    const bool failed = f.peer.got == "FAILED\r\n";
+    assert_true(told && failed);
+    assert_int_equal(f.asked, 0);
+  }
+}
+
 // ---- peers that leave
 
 void a_reset_ends_it_in_every_phase(Fixture& f) {
@@ -374,7 +450,7 @@ void a_reply_to_a_peer_that_was_reset_is_told(Fixture& f) {
   f.peer.send_all(kRequest);
   f.until_asked();
   f.peer.reset();
-  const bool replied = f.conn->reply(f.answer);
+  const bool replied = f.conn->reply(f.reply);
   assert_false(replied);
   assert_int_equal(f.ends, 1);
 }
@@ -432,6 +508,10 @@ int main() {
       TEST(Fixture, a_pending_request_has_no_deadline_here),
       TEST(Fixture, nobody_lingers_for_ever),
       TEST(Fixture, nor_for_ever_many_bytes),
+      TEST(Fixture, a_line_is_answered_with_a_line),
+      TEST(Fixture, the_main_dialect_without_a_login_is_heard_too),
+      TEST(Fixture, a_bad_line_is_never_met_with_silence),
+      TEST(Fixture, a_line_without_its_end_fails_at_the_end_or_in_time),
       TEST(Fixture, a_reset_ends_it_in_every_phase),
       TEST(Fixture, a_reply_to_a_peer_that_was_reset_is_told),
       TEST(Fixture, a_reset_during_the_penalty_ends_it),

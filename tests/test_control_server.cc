@@ -5,10 +5,12 @@
 
 #include <crypt.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -35,7 +37,7 @@ using testing::TlsClient;
 constexpr std::string_view kRequest =
     R"({"source_port": 0, "destination_address": "node", "destination_port": 5900, )"
     R"("password": "vnc", "auth_user": "user", "auth_password": "secret"})";
-constexpr const char* kAnswer = R"({"source_port": 25000, "status": "OK", "proxy_address": "proxy"})";
+constexpr std::string_view kAnswer = R"({"source_port": 25000, "status": "OK", "proxy_address": "p"})";
 constexpr uint32_t kLoopback = 0x7f000001;
 constexpr size_t kPerHost = ControlServer::kMaxWaitingPerHost;
 
@@ -71,16 +73,23 @@ struct Fixture {
   }
   ~Fixture() { base::set_log_sink({}); }
 
-  void serve(bool with_tls = false) {
+  void serve(bool with_tls = false, proto::Speech speech = {}) {
     if (with_tls) tls = tls_server();
-    auto listeners = std::move(*net::listen_on_all(testing::endpoints_of({"127.0.0.1"}), 0));
-    server = std::make_unique<ControlServer>(loop, std::move(listeners), login, with_tls ? &tls : nullptr,
-                                             [this](uint64_t conn, const base::Endpoint&, proto::Request) {
-                                               pending.push_back(conn);
-                                               if (!keep_pending) server->reply(conn, kAnswer);
-                                             });
-    port = server->endpoints().at(0).port();
+    auto fds = std::move(*net::listen_on_all(testing::endpoints_of({"127.0.0.1"}), 0));
+    port = base::local_of(fds[0].get())->port();
+    std::vector<ControlListener> listeners;
+    listeners.push_back({std::move(fds[0]), speech, with_tls});
+    serve_at(std::move(listeners));
   }
+  void serve_at(std::vector<ControlListener> listeners) {
+    server = std::make_unique<ControlServer>(loop, std::move(listeners), login, &tls,
+                                             [this](uint64_t conn, const std::string& from, proto::Request) {
+                                               pending.push_back(conn);
+                                               who = from;
+                                               if (!keep_pending) server->reply(conn, success("p"));
+                                             });
+  }
+  static proto::Reply success(const char* name) { return proto::Success{25000, name}; }
 
   // Clients that connect and say nothing, each taken in by the server.
   void come(size_t count, uint32_t source = kLoopback) {
@@ -113,6 +122,7 @@ struct Fixture {
   std::unique_ptr<ControlServer> server;
   uint16_t port = 0;
   std::vector<uint64_t> pending;
+  std::string who;  // asked last
   bool keep_pending = false;
   std::vector<std::unique_ptr<Peer>> peers;
   std::vector<std::unique_ptr<TlsClient>> tls_clients;
@@ -136,16 +146,82 @@ void answers_find_their_clients(Fixture& f) {
     run_until(f.loop, [&] { return f.pending.size() > before; });
   }
   assert_int_equal(f.pending.size(), 3);
-  const bool first = f.server->reply(f.pending[1], "zero");
-  const bool second = f.server->reply(f.pending[0], "two");
-  const bool twice = f.server->reply(f.pending[0], "two again");
-  const bool nobody = f.server->reply(12345, "x");
-  const bool third = f.server->reply(f.pending[2], "one");
+  const bool first = f.server->reply(f.pending[1], f.success("zero"));
+  const bool second = f.server->reply(f.pending[0], f.success("two"));
+  const bool twice = f.server->reply(f.pending[0], f.success("two again"));
+  const bool nobody = f.server->reply(12345, f.success("x"));
+  const bool third = f.server->reply(f.pending[2], f.success("one"));
   assert_true(first && second && third);
   assert_false(twice || nobody);
-  const bool right = run_until(
-      f.loop, [&f] { return f.peers[0]->has("zero") && f.peers[1]->has("one") && f.peers[2]->has("two"); });
+  const auto is_told = [&f](size_t who, const char* name) {
+    return f.peers[who]->has(proto::to_text(proto::Dialect::main, f.success(name)));
+  };
+  const bool right =
+      run_until(f.loop, [&] { return is_told(0, "zero") && is_told(1, "one") && is_told(2, "two"); });
   assert_true(right);
+}
+
+// ---- listeners without a login
+
+constexpr proto::Speech kVncap{false, proto::Dialect::vncap};
+constexpr std::string_view kLine = "{\"daddr\": \"n\", \"dport\": 1}\r\n";
+
+void each_listener_has_its_own_speech(Fixture& f) {
+  f.serve(false, kVncap);
+  f.come(2);
+  f.peers[0]->send_all(kLine);
+  bool over = run_until(f.loop, [&f] { return f.peers[0]->pull().over(); });
+  assert_true(over);
+  assert_string_equal(f.peers[0]->got.c_str(), "25000\r\n");
+  const bool named = f.who.starts_with("127.0.0.1:");
+  assert_true(named);
+  f.serve();
+  f.come(1);
+  f.newest().send_all(kLine);
+  over = run_until(f.loop, [&f] { return f.newest().pull().over(); });
+  const bool refused = f.newest().got.find("has no login and is not spoken here") != std::string::npos;
+  assert_true(over && refused);
+}
+
+void local_clients_are_known_by_user_and_process(Fixture& f) {
+  {
+    char folder[] = "/tmp/test_control_server.XXXXXX";
+    if (::mkdtemp(folder) == nullptr) throw std::runtime_error("mkdtemp");
+    const std::string path = std::string(folder) + "/s";
+    auto listener = net::listen_at_path(path, {});
+    std::vector<ControlListener> listeners;
+    listeners.push_back({std::move(listener->fd), {false, proto::Dialect::main}});
+    f.serve_at(std::move(listeners));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    base::Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    (void)!::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    (void)listener->file.remove();
+    ::rmdir(folder);
+    f.peers.push_back(std::make_unique<Peer>(std::move(fd)));
+  }
+  f.newest().send_all(R"({"source_port": 0, "destination_address": "n", "destination_port": 1})");
+  const bool over = run_until(f.loop, [&f] { return f.newest().pull().over(); });
+  const bool same = f.newest().got == kAnswer;
+  assert_true(over && same);
+  const bool named = f.who == "uid " + std::to_string(::getuid()) + ", pid " + std::to_string(::getpid());
+  assert_true(named);
+}
+
+void who_asks_by_login_is_named_with_it(Fixture& f) {
+  f.serve();
+  assert_true(f.serves());
+  const bool named = f.who.starts_with("user at 127.0.0.1:");
+  assert_true(named);
+}
+
+void a_full_house_says_so_in_each_dialect(Fixture& f) {
+  f.serve(false, kVncap);
+  f.come(ControlServer::kMaxWaitingPerHost + 1);
+  const bool over = run_until(f.loop, [&f] { return f.newest().pull().over(); });
+  assert_true(over);
+  assert_string_equal(f.newest().got.c_str(), "FAILED\r\n");
 }
 
 void wrong_logins_are_refused_and_cost_nobody_else(Fixture& f) {
@@ -360,6 +436,10 @@ int main() {
   const CMUnitTest tests[] = {
       TEST(Fixture, a_request_is_answered),
       TEST(Fixture, answers_find_their_clients),
+      TEST(Fixture, each_listener_has_its_own_speech),
+      TEST(Fixture, local_clients_are_known_by_user_and_process),
+      TEST(Fixture, who_asks_by_login_is_named_with_it),
+      TEST(Fixture, a_full_house_says_so_in_each_dialect),
       TEST(Fixture, wrong_logins_are_refused_and_cost_nobody_else),
       TEST(Fixture, stop_listening_lets_those_inside_finish),
       TEST(Fixture, the_seventeenth_of_a_host_has_to_come_again),

@@ -446,6 +446,86 @@ void every_default_passes_its_own_check(Fixture& f) {
   }
 }
 
+// ---- the listeners of other dialects
+
+void every_listener_counts(Fixture& f) {
+  assert_int_equal(f.parse("--vncap-listen=127.0.0.1:8888 --vncap-listen [::1]:0 --vncap-listen unix:/run/v"),
+                   kRun);
+  bool same =
+      f.options().vncap_listen == std::vector<std::string>{"127.0.0.1:8888", "[::1]:0", "unix:/run/v"};
+  assert_true(same);
+  assert_int_equal(f.parse_file("vncap-listen *:8888\nvncap-listen localhost:http\nvncap-listen \"\"\n"),
+                   kRun);
+  same = f.options().vncap_listen == std::vector<std::string>{"*:8888", "localhost:http"};
+  assert_true(same);
+  assert_int_equal(f.parse_file("vncap-listen *:8888\n", "--vncap-listen=unix:/v"), kRun);
+  same = f.options().vncap_listen == std::vector<std::string>{"unix:/v"};
+  assert_true(same);
+  assert_int_equal(f.parse("--vncap-listen=unix:sock --control-socket=ctrl --control-socket-group=www-data"),
+                   kRun);
+  f.text = std::filesystem::current_path();
+  same = f.options().vncap_listen == std::vector<std::string>{"unix:" + f.text + "/sock"} &&
+         f.options().control_socket == f.text + "/ctrl" && f.options().control_socket_group == "www-data";
+  assert_true(same);
+  assert_int_equal(f.parse_file(""), kRun);
+  assert_true(f.options().vncap_listen.empty() && f.options().control_socket.empty() &&
+              f.options().flash_policy_listen.empty() && f.options().old_spellings.empty());
+  assert_int_equal(f.options().vncap_backend_timeout.count(), 5000);
+  assert_false(f.options().vncap_insecure);
+}
+
+void explains_bad_listeners(Fixture& f) {
+  struct {
+    const char *words, *message;
+  } const rows[] = {
+      {"--vncap-listen=8888", R"(--vncap-listen: "8888" has no port behind a colon)"},
+      {"--vncap-listen=unix:", R"(--vncap-listen: "unix:" names no path)"},
+      {"--vncap-listen=::1:80", R"(--vncap-listen: "::1:80" needs brackets around its IPv6 address)"},
+      {"--flash-policy-listen=:843", R"(--flash-policy-listen: ":843" has no address before the colon)"},
+      {"--control-tls-legacy", "control-tls-legacy is of no use without enable-ssl"},
+  };
+  for (const auto& row : rows) {
+    assert_int_equal(f.parse(row.words), kUsageError);
+    const bool said = f.says(row.message);
+    assert_true(said);
+  }
+  assert_int_equal(f.parse("--control-tls-legacy --enable-ssl"), kRun);
+}
+
+// ---- spellings of the old daemon
+
+void old_spellings_mean_what_they_did(Fixture& f) {
+  assert_int_equal(f.parse("-p11000 -P15000 -s /run/vncproxy.sock -l /log -t 7 -r 2 -w 0.5"), kRun);
+  const Options& o = f.options();
+  const bool texts = o.control_socket == "/run/vncproxy.sock" && o.log == "/log";
+  assert_true(texts);
+  assert_int_equal(o.connect_timeout.count(), 7000);
+  assert_int_equal(o.connect_retries, 2);
+  assert_int_equal(o.retry_wait.count(), 500);
+  assert_int_equal(o.old_spellings.size(), 5);
+  const bool told = o.old_spellings[0] == "-s, --socket is an old spelling: say --control-socket" &&
+                    o.old_spellings[4] == "-w is an old spelling: say --retry-wait";
+  assert_true(told);
+}
+
+void an_old_name_counts_in_full(Fixture& f) {
+  for (const char* words : {"--socket=/s", "--socket /s", "-s/s"}) {
+    assert_int_equal(f.parse(words), kRun);
+    const bool set = f.options().control_socket == "/s" && f.options().old_spellings.size() == 1;
+    assert_true(set);
+  }
+  assert_int_equal(f.parse("--s=9"), kRun);
+  assert_int_equal(f.options().server_timeout.count(), 9000);
+  assert_int_equal(f.parse("--soc=/s"), kUsageError);
+  assert_int_equal(f.parse_file("socket /s\n"), kUsageError);
+  assert_int_equal(f.parse("-s"), kUsageError);
+  bool said = f.says("--control-socket needs a value");
+  assert_true(said);
+  assert_int_equal(f.parse("-t soon"), kUsageError);
+  said = f.says(R"(--connect-timeout: "soon" is not a number of seconds above 0, up to 1000000)");
+  assert_true(said);
+}
+
 }  // namespace
 }  // namespace vncauthproxy::base
 
@@ -474,6 +554,10 @@ int main() {
       TEST(Fixture, help_fits_a_terminal),
       TEST(Fixture, names_and_letters_are_unique),
       TEST(Fixture, every_default_passes_its_own_check),
+      TEST(Fixture, every_listener_counts),
+      TEST(Fixture, explains_bad_listeners),
+      TEST(Fixture, old_spellings_mean_what_they_did),
+      TEST(Fixture, an_old_name_counts_in_full),
   };
   return vncauthproxy::testing::run_group("options", tests);
 }

@@ -262,6 +262,31 @@ void a_wanted_port_of_a_stranger_is_in_use(Fixture& f) {
   }
 }
 
+// A wish for one that others have, or that is not ours to give, is granted with another.
+void a_wished_port_is_given_if_it_is_free(Fixture& f) {
+  f.make(6);
+  const auto wish = [&f](uint16_t port) -> uint16_t {
+    auto granted = f.pool->grant_if_free(port);
+    auto* lease = std::get_if<Lease>(&granted);
+    if (lease == nullptr) return 0;
+    f.leases.push_back(std::move(*lease));
+    return f.leases.back().port;
+  };
+  const auto stranger_port = static_cast<uint16_t>(f.first + 1);
+  f.strangers.push_back(std::make_unique<Listener>("127.0.0.1", stranger_port));
+  assert_int_equal(wish(f.first), f.first);
+  const uint16_t leased = wish(f.first), taken = wish(stranger_port), outside = wish(80), any = wish(0);
+  for (const uint16_t port : {leased, taken, outside, any}) {
+    assert_in_range(port, f.first + 2, f.last);
+    f.seen.insert(port);
+  }
+  assert_int_equal(f.seen.size(), 4);
+  assert_int_equal(wish(f.last), 0);
+  f.give_back(f.last);
+  assert_int_equal(wish(f.last), f.last);
+  assert_int_equal(f.pool->leased(), 5);
+}
+
 }  // namespace
 }  // namespace vncauthproxy::master
 
@@ -282,6 +307,7 @@ int main() {
       TEST(Fixture, a_leased_port_that_listens_no_more_is_not_given),
       TEST(Fixture, a_wanted_port_may_lie_outside_the_pool),
       TEST(Fixture, a_wanted_port_of_a_stranger_is_in_use),
+      TEST(Fixture, a_wished_port_is_given_if_it_is_free),
   };
   return vncauthproxy::testing::run_group("port_pool", tests);
 }

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "folders.h"
+#include "vncauthproxy/base/address.h"
 #include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/log.h"
 
@@ -64,13 +65,18 @@ Result<void> some_text(Options& options, const std::string& value) {
   return text<member>(options, value);
 }
 
+Result<std::string> absolute(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
+  if (error) return bad("is not an absolute path, and the current folder is gone: " + error.message());
+  return absolute.string();
+}
+
 template <std::string Options::*member>
 Result<void> some_file(Options& options, const std::string& value) {
   if (value.empty()) return bad("is empty");
-  std::error_code error;
-  const std::filesystem::path absolute = std::filesystem::absolute(value, error);
-  if (error) return bad("is not an absolute path, and the current folder is gone: " + error.message());
-  return text<member>(options, absolute.string());
+  Result<std::string> path = absolute(value);
+  return path ? text<member>(options, *path) : path.error();
 }
 
 template <std::string Options::*member>
@@ -81,6 +87,34 @@ Result<void> file_or_none(Options& options, const std::string& value) {
 // A file, "" for syslog or "-" for stderr.
 Result<void> log_target(Options& options, const std::string& value) {
   return value == "-" ? text<&Options::log>(options, value) : file_or_none<&Options::log>(options, value);
+}
+
+Result<void> check_host_and_port(const std::string& value) {
+  const Result<HostAndPort> parts = parse_host_and_port(value);
+  return parts ? Result<void>() : Result<void>(parts.error());
+}
+
+template <std::string Options::*member>
+Result<void> endpoint_or_none(Options& options, const std::string& value) {
+  if (!value.empty())
+    if (Result<void> checked = check_host_and_port(value); !checked) return checked;
+  return text<member>(options, value);
+}
+
+// An empty one adds none.
+Result<void> more_vncap(Options& options, const std::string& value) {
+  std::string where = value;
+  if (value.starts_with(kUnixPrefix)) {
+    const std::string path = value.substr(kUnixPrefix.size());
+    if (path.empty()) return bad("names no path");
+    Result<std::string> found = absolute(path);
+    if (!found) return found.error();
+    where = std::string(kUnixPrefix) + *found;
+  } else if (!value.empty()) {
+    if (Result<void> checked = check_host_and_port(value); !checked) return checked;
+  }
+  if (!where.empty()) options.vncap_listen.push_back(where);
+  return {};
 }
 
 template <uint16_t Options::*member>
@@ -206,6 +240,25 @@ constexpr Row kRows[] = {
      "What TLS 1.3 may use. Without it, all that OpenSSL offers."},
     {"auth-file", 0, "FILE", LOCALSTATEDIR "/lib/vncauthproxy/users", kAnywhere,
      some_file<&Options::auth_file>, "The users who may ask for forwardings; see vncauthproxy-passwd(1)."},
+    {"control-tls-legacy", 0, kSwitch, kNone, kAnywhere, yes_or_no<&Options::control_tls_legacy>,
+     "With control clients alone, speak TLS 1.0 and 1.1 too: broken ones, for old clients in a safe "
+     "network."},
+
+    {"control-socket", 0, "PATH", kNone, kAnywhere, file_or_none<&Options::control_socket>,
+     "Wait for control clients at this UNIX socket too. Who may open it needs no login."},
+    {"control-socket-group", 0, "GROUP", kNone, kAnywhere, text<&Options::control_socket_group>,
+     "The group that may open UNIX sockets, this one and those of vncap-listen. Without it, the daemon's "
+     "own."},
+    {"vncap-listen", 0, "ENDPOINT", kNone, kAnywhere, more_vncap,
+     "Wait for clients of Twisted VNC AuthProxy, such as Ganeti Web Manager, at ENDPOINT: ADDRESS:PORT or "
+     "unix:PATH. They have no login. May be given several times."},
+    {"vncap-insecure", 0, kSwitch, kNone, kAnywhere, yes_or_no<&Options::vncap_insecure>,
+     "Let vncap-listen take addresses beyond the loopback, where everybody who reaches them may ask."},
+    {"vncap-backend-timeout", 0, "SECONDS", "5", kAnywhere, timeout<&Options::vncap_backend_timeout>,
+     "For these clients, how long reaching a VNC server may take, if that is less than server-timeout."},
+    {"flash-policy-listen", 0, "ADDRESS:PORT", kNone, kAnywhere,
+     endpoint_or_none<&Options::flash_policy_listen>,
+     "Tell Flash players there that they may connect to the ports for viewers; they ask port 843 first."},
 
     {"proxy-listen-address", 0, "ADDRESS", "*", kAnywhere, some_text<&Options::proxy_listen_address>,
      "Wait for viewers at this address or host name; * is every address."},
@@ -237,6 +290,29 @@ constexpr Row kRows[] = {
      "session. 0 is never."},
 };
 
+// What snf-vncauthproxy 1.4 took and still stands in files of /etc/default. They mean a row of the table, and
+// the log says so.
+struct OldSpelling {
+  char letter;
+  const char* name;  // nullptr: it was the row's
+  const char* row;
+};
+constexpr OldSpelling kOldSpellings[] = {{'s', "socket", "control-socket"},
+                                         {'l', nullptr, "log"},
+                                         {'t', nullptr, "connect-timeout"},
+                                         {'r', nullptr, "connect-retries"},
+                                         {'w', nullptr, "retry-wait"}};
+
+const OldSpelling* old_spelling(int letter) {
+  const auto found = std::find_if(std::begin(kOldSpellings), std::end(kOldSpellings),
+                                  [&](const OldSpelling& old) { return old.letter == letter; });
+  return found == std::end(kOldSpellings) ? nullptr : &*found;
+}
+
+std::string to_string(const OldSpelling& old) {
+  return std::string("-") + old.letter + (old.name == nullptr ? "" : std::string(", --") + old.name);
+}
+
 constexpr int kLongBase = 256;  // what getopt_long() returns for row i is kLongBase + i
 
 const Row* row_named(std::string_view name) {
@@ -249,6 +325,7 @@ const Row* row_of_code(int code) {
   if (code >= kLongBase && code < kLongBase + static_cast<int>(std::size(kRows)))
     return &kRows[code - kLongBase];
   if (code <= 0) return nullptr;
+  if (const OldSpelling* const old = old_spelling(code)) return row_named(old->row);
   const auto found = std::find_if(std::begin(kRows), std::end(kRows),
                                   [&](const Row& row) { return row.short_name == code; });
   return found == std::end(kRows) ? nullptr : &*found;
@@ -274,6 +351,7 @@ struct Arguments {
   Outcome outcome = Outcome::run;
   std::string message;
   std::vector<Setting> settings;
+  std::vector<std::string> old_spellings;
   Options options = default_options();  // with the settings applied
 };
 
@@ -302,7 +380,8 @@ struct GetoptTable {
   std::string letters = ":";  // a missing value is told from an unknown option
   std::vector<option> names;
 
-  GetoptTable() {
+  // An old name counts only in full, so `args` are looked through for it: beginnings are those of today's.
+  explicit GetoptTable(const std::vector<char*>& args) {
     for (const Row& row : kRows) {
       const bool has_value = row.argument != nullptr;
       const int code = kLongBase + static_cast<int>(names.size());
@@ -311,7 +390,19 @@ struct GetoptTable {
       letters += row.short_name;
       if (has_value) letters += ':';
     }
+    for (const OldSpelling& old : kOldSpellings) {
+      letters.append({old.letter, ':'});
+      if (old.name != nullptr && is_in(args, old.name))
+        names.push_back({old.name, required_argument, nullptr, old.letter});
+    }
     names.push_back({});
+  }
+
+ private:
+  static bool is_in(const std::vector<char*>& args, const std::string& name) {
+    return std::any_of(args.begin(), args.end(), [option = "--" + name](const std::string_view arg) {
+      return arg == option || arg.starts_with(option + "=");
+    });
   }
 };
 
@@ -323,8 +414,8 @@ Arguments ended(Arguments arguments, Outcome outcome, std::string message = "") 
 
 Arguments read_arguments(int argc, char* const argv[]) {
   Arguments arguments;
-  const GetoptTable table;
   std::vector<char*> args(argv, argv + argc);  // getopt moves stray arguments to the end: not in the original
+  const GetoptTable table(args);
   args.push_back(nullptr);
   ::opterr = 0;
   ::optind = 0;  // begin anew, whatever was parsed before
@@ -340,6 +431,8 @@ Arguments read_arguments(int argc, char* const argv[]) {
     arguments.settings.push_back({row, row->argument == nullptr ? "yes" : ::optarg});
     if (Result<void> set = apply(*row, arguments.settings.back().value, arguments.options); !set)
       return ended(std::move(arguments), Outcome::usage_error, "--" + set.error().detail);
+    if (const OldSpelling* const old = old_spelling(code))
+      arguments.old_spellings.push_back(to_string(*old) + " is an old spelling: say --" + old->row);
   }
   if (::optind == argc) return arguments;
   const std::string stray = quoted(args[static_cast<size_t>(::optind)]);
@@ -444,6 +537,8 @@ Result<void> read_config(const std::set<const Row*>& overruled, Options& options
 // ---- both together
 
 Result<void> check_fit(const Options& options) {
+  if (options.control_tls_legacy && !options.enable_ssl)
+    return bad("control-tls-legacy is of no use without enable-ssl");
   if (options.min_port <= options.max_port) return {};
   return bad("min-port " + std::to_string(options.min_port) + " is above max-port " +
              std::to_string(options.max_port));
@@ -461,6 +556,7 @@ Result<Options> combine(const Arguments& arguments) {
     if (!set) return set.error();
   }
   if (Result<void> fits = check_fit(options); !fits) return fits.error();
+  options.old_spellings = arguments.old_spellings;
   return options;
 }
 
@@ -526,6 +622,9 @@ std::string help_text() {
     text += wrapped(option.help, 10, 68);
     if (!option.default_value.empty()) text += "          Default: " + option.default_value + '\n';
   }
+  text += "\nOld spellings that still work:\n";
+  for (const OldSpelling& old : kOldSpellings)
+    text += "    " + to_string(old) + (old.name == nullptr ? "           " : " ") + "for --" + old.row + '\n';
   return text + "\nSee vncauthproxy(8) and vncauthproxy.conf(5).\n";
 }
 

@@ -122,15 +122,6 @@ bool lookup_failed() {
   return errno == EIO || errno == EMFILE || errno == ENFILE || errno == ENOMEM;
 }
 
-Result<gid_t> find_group(const std::string& group) {
-  errno = 0;
-  if (const struct group* entry = ::getgrnam(group.c_str())) return entry->gr_gid;
-  if (lookup_failed()) return system_error(("cannot look up the group " + group).c_str());
-  if (const auto id = numeric_id(group)) return *id;
-  return Error{ErrorCode::invalid, "there is no group " + group + "; create one (addgroup --system " + group +
-                                       ") or name another with --group"};
-}
-
 // The bounding set matters no more once there are no new privileges: a container that does not let us drop it
 // is no reason not to start.
 void drop_bounding_set() {
@@ -247,6 +238,15 @@ void PidFile::remove() {
       ::unlink(path_.c_str()) != 0)
     (void)!::ftruncate(file_.get(), 0);
   file_.reset();
+}
+
+Result<gid_t> find_group(const std::string& group) {
+  errno = 0;
+  if (const struct group* entry = ::getgrnam(group.c_str())) return entry->gr_gid;
+  if (lookup_failed()) return system_error(("cannot look up the group " + group).c_str());
+  if (const auto id = numeric_id(group)) return *id;
+  return Error{ErrorCode::invalid, "there is no group " + group + "; create one (addgroup --system " + group +
+                                       ") or name another with --group"};
 }
 
 Result<Identity> find_identity(const std::string& user, const std::string& group) {

@@ -7,6 +7,7 @@
 
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/base/secret.h"
+#include "vncauthproxy/net/unix_socket.h"
 
 namespace vncauthproxy::master {
 namespace {
@@ -17,12 +18,13 @@ using net::Watch;
 using proto::Failure;
 using proto::FailureCode;
 
-constexpr size_t kMaxLinger = 1024 * 1024;
+constexpr size_t kMaxLinger = 4 * 1024 * 1024;
 
 }  // namespace
 
 ControlConn::ControlConn(net::Loop& loop, ControlHost& host, uint64_t id, net::Stream stream,
-                         const base::Endpoint& peer, std::span<char> room, const ControlTimes& times)
+                         const base::Endpoint& peer, std::span<char> room, proto::Speech speech,
+                         const ControlTimes& times)
     : host_(host),
       id_(id),
       stream_(std::move(stream)),
@@ -30,12 +32,22 @@ ControlConn::ControlConn(net::Loop& loop, ControlHost& host, uint64_t id, net::S
       room_(room),
       times_(times),
       since_(std::chrono::steady_clock::now()),
+      speech_(speech),
+      reader_(speech),
       read_(loop, stream_.fd(), Watch::For::reading,
             [this] { phase_ == Phase::lingering ? linger() : readable(); }),
       write_(loop, stream_.fd(), Watch::For::writing, [this] { write_reply(); }),
       deadline_(loop, [this] { out_of_time(); }) {
   read_.arm();
   deadline_.start_among_many(times_.request);
+}
+
+ControlConn::~ControlConn() {
+  base::wipe(std::span<char>(reply_));
+}
+
+std::string ControlConn::peer_name() const {
+  return net::name_of_peer(stream_.fd(), peer_);
 }
 
 void ControlConn::readable() {
@@ -47,20 +59,16 @@ void ControlConn::readable() {
     if (filled_ == 0 || io.status == IoStatus::error) return host_.closed(*this);
     return refuse({FailureCode::bad_request, "the request is not complete"});
   }
-  const std::string_view chunk(free.data(), io.count);
   filled_ += io.count;
-  const auto complete = framer_.feed(chunk);
-  if (!complete) return refuse({FailureCode::bad_request, complete.error().detail});
-  if (*complete) return parse(framer_.end());
-  if (filled_ == room_.size()) refuse({FailureCode::bad_request, "the request is too large"});
+  auto parsed = reader_.advance({room_.data(), filled_});
+  if (!parsed) return;
+  consumed_ = reader_.end() == filled_;
+  if (const auto* failure = std::get_if<Failure>(&*parsed)) return refuse(*failure);
+  requested(std::move(std::get<proto::Request>(*parsed)));
 }
 
-void ControlConn::parse(size_t size) {
-  consumed_ = size == filled_;
-  auto parsed = proto::parse_request({room_.data(), size});
-  if (auto* failure = std::get_if<Failure>(&parsed)) return refuse(*failure);
-  auto& request = std::get<proto::Request>(parsed);
-  if (!host_.login_ok(request))
+void ControlConn::requested(proto::Request request) {
+  if (speech_.login && !host_.login_ok(request))
     return refuse({FailureCode::auth_failed, "vncauthproxy authentication failure: wrong user or password"},
                   host_.login_failed(peer_));
   phase_ = Phase::pending;
@@ -72,11 +80,11 @@ void ControlConn::parse(size_t size) {
 }
 
 void ControlConn::refuse(const Failure& failure, std::chrono::milliseconds delay) {
-  base::log_warning("control client %s refused: %s", peer_.to_string().c_str(), failure.reason.c_str());
+  base::log_warning("control client %s refused: %s", peer_name().c_str(), failure.reason.c_str());
   if (!stream_.established()) return host_.closed(*this);  // it could not read an answer
   host_.request_over(*this);
   room_ = {};
-  reply_ = proto::to_json(failure);
+  reply_ = proto::to_text(reader_.dialect(), failure);
   read_.arm(false);
   phase_ = Phase::delayed;
   if (delay.count() > 0)
@@ -85,27 +93,27 @@ void ControlConn::refuse(const Failure& failure, std::chrono::milliseconds delay
     write_reply();
 }
 
-bool ControlConn::reply(const std::string& text) {
-  reply_ = text;
-  const Io io = stream_.write(base::as_bytes(reply_));
+bool ControlConn::reply(const proto::Reply& reply) {
+  reply_ = proto::to_text(reader_.dialect(), reply);
+  const Io io = stream_.write(base::as_bytes(unsent()));
   if (io.status == IoStatus::error) {
     host_.closed(*this);
     return false;
   }
-  reply_.erase(0, io.count);
+  sent_ += io.count;
   wind_up();
   return true;
 }
 
 void ControlConn::write_reply() {
-  const Io io = reply_.empty() ? stream_.flush() : stream_.write(base::as_bytes(reply_));
+  const Io io = unsent().empty() ? stream_.flush() : stream_.write(base::as_bytes(unsent()));
   if (io.status == IoStatus::error) return host_.closed(*this);
-  reply_.erase(0, io.count);
+  sent_ += io.count;
   wind_up();
 }
 
 void ControlConn::wind_up() {
-  if (!reply_.empty() || stream_.owes()) {
+  if (!unsent().empty() || stream_.owes()) {
     if (phase_ != Phase::replying) deadline_.start_among_many(times_.reply);
     phase_ = Phase::replying;
     return write_.arm();
@@ -133,7 +141,7 @@ void ControlConn::out_of_time() {
   if (phase_ == Phase::delayed) return write_reply();
   if (phase_ == Phase::reading && filled_ > 0)
     return refuse({FailureCode::bad_request, "the request did not arrive in time"});
-  if (phase_ == Phase::reading) base::log_info("control client %s said nothing", peer_.to_string().c_str());
+  if (phase_ == Phase::reading) base::log_info("control client %s said nothing", peer_name().c_str());
   host_.closed(*this);
 }
 

@@ -12,6 +12,7 @@
 #include "vncauthproxy/net/loop.h"
 #include "vncauthproxy/net/stream.h"
 #include "vncauthproxy/proto/control.h"
+#include "vncauthproxy/proto/request_reader.h"
 
 namespace vncauthproxy::master {
 
@@ -40,10 +41,12 @@ class ControlConn {
  public:
   // `room` is where the request is read to, kMaxRequestBytes of it: a loan until request_over().
   ControlConn(net::Loop& loop, ControlHost& host, uint64_t id, net::Stream stream, const base::Endpoint& peer,
-              std::span<char> room, const ControlTimes& times = {});
+              std::span<char> room, proto::Speech speech, const ControlTimes& times = {});
+  ~ControlConn();
 
   uint64_t id() const { return id_; }
   const base::Endpoint& peer() const { return peer_; }
+  std::string peer_name() const;                             // for the log
   bool waiting() const { return phase_ == Phase::reading; }  // for the end of its request
   bool answered() const { return phase_ == Phase::replying || phase_ == Phase::lingering; }
   std::chrono::steady_clock::time_point since() const { return since_; }
@@ -51,17 +54,18 @@ class ControlConn {
   size_t filled() const { return filled_; }
 
   // The one reply, then the end. False: the peer cannot be reached any more. May destroy this.
-  bool reply(const std::string& text);
+  bool reply(const proto::Reply& reply);
   // A request that fails before it became one; says so in the log.
   void refuse(const proto::Failure& failure, std::chrono::milliseconds delay = {});
   // In a forked child: no session keys.
   void forget() { stream_.forget(); }
 
  private:
+  std::string_view unsent() const { return std::string_view(reply_).substr(sent_); }
   enum class Phase { reading, pending, delayed, replying, lingering };
 
   void readable();
-  void parse(size_t size);
+  void requested(proto::Request request);
   void out_of_time();
   void write_reply();
   void wind_up();
@@ -77,8 +81,10 @@ class ControlConn {
   Phase phase_ = Phase::reading;
   size_t filled_ = 0;
   bool consumed_ = false;  // the whole request was read, nothing of it is left in the socket
-  proto::ObjectFramer framer_;
-  std::string reply_;
+  proto::Speech speech_;
+  proto::RequestReader reader_;
+  std::string reply_;  // may hold a password
+  size_t sent_ = 0;    // of it
   size_t lingered_ = 0;
   net::Watch read_, write_;
   net::Timer deadline_;

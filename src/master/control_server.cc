@@ -11,7 +11,7 @@ namespace vncauthproxy::master {
 using Clock = std::chrono::steady_clock;
 using proto::kMaxRequestBytes;
 
-ControlServer::ControlServer(net::Loop& loop, std::vector<base::Fd> listeners, Login& login,
+ControlServer::ControlServer(net::Loop& loop, std::vector<ControlListener> listeners, Login& login,
                              const net::TlsServer* tls, Requested requested)
     : loop_(loop),
       login_(login),
@@ -19,26 +19,28 @@ ControlServer::ControlServer(net::Loop& loop, std::vector<base::Fd> listeners, L
       requested_(std::move(requested)),
       rooms_(kMaxWaiting * kMaxRequestBytes) {
   for (size_t i = kMaxWaiting; i-- > 0;) free_rooms_.push_back(rooms_.room().data() + i * kMaxRequestBytes);
-  for (base::Fd& listener : listeners)
-    acceptors_.emplace_back(loop, std::move(listener), [this](base::Fd socket, const base::Endpoint& peer) {
-      admit(std::move(socket), peer);
-    });
+  for (ControlListener& listener : listeners)
+    acceptors_.emplace_back(
+        loop, std::move(listener.fd),
+        [this, speech = listener.speech, tls = listener.tls](base::Fd socket, const base::Endpoint& peer) {
+          admit(std::move(socket), peer, speech, tls);
+        });
 }
 
-void ControlServer::admit(base::Fd socket, const base::Endpoint& peer) {
-  base::log_debug("New control connection from %s", peer.to_string().c_str());
+void ControlServer::admit(base::Fd socket, const base::Endpoint& peer, proto::Speech speech, bool tls) {
+  const std::string name = net::name_of_peer(socket.get(), peer);
+  base::log_debug("New control connection from %s", name.c_str());
   if (!make_room(peer)) {
-    base::log_warning("control client %s refused: too many connections are waiting",
-                      peer.to_string().c_str());
-    const std::string text = proto::to_json(proto::Failure{proto::FailureCode::busy, "too many connections"});
-    if (tls_ == nullptr) net::Stream(std::move(socket)).write(base::as_bytes(text));
+    base::log_warning("control client %s refused: too many connections are waiting", name.c_str());
+    const std::string text =
+        proto::to_text(speech.home, proto::Failure{proto::FailureCode::busy, "too many connections"});
+    if (!tls) net::Stream(std::move(socket)).write(base::as_bytes(text));
     return;
   }
-  net::Stream stream =
-      tls_ != nullptr ? net::Stream(std::move(socket), *tls_) : net::Stream(std::move(socket));
+  net::Stream stream = tls ? net::Stream(std::move(socket), *tls_) : net::Stream(std::move(socket));
   const uint64_t id = next_id_++;
   auto conn = std::make_unique<ControlConn>(loop_, *this, id, std::move(stream), peer,
-                                            std::span<char>(free_rooms_.back(), kMaxRequestBytes));
+                                            std::span<char>(free_rooms_.back(), kMaxRequestBytes), speech);
   free_rooms_.pop_back();
   waiting_.push_back(conn.get());
   conns_.emplace(id, std::move(conn));
@@ -73,7 +75,9 @@ std::chrono::milliseconds ControlServer::login_failed(const base::Endpoint& peer
 
 void ControlServer::requested(ControlConn& conn, proto::Request request) {
   waiting_.remove(&conn);
-  requested_(conn.id(), conn.peer(), std::move(request));
+  std::string who = conn.peer_name();
+  if (!request.auth_user.empty()) who = base::escape(request.auth_user) + " at " + who;
+  requested_(conn.id(), who, std::move(request));
 }
 
 void ControlServer::request_over(ControlConn& conn) {
@@ -88,16 +92,9 @@ void ControlServer::closed(ControlConn& conn) {
   conns_.erase(conn.id());
 }
 
-bool ControlServer::reply(uint64_t conn, const std::string& text) {
+bool ControlServer::reply(uint64_t conn, const proto::Reply& reply) {
   const auto at = conns_.find(conn);
-  return at != conns_.end() && at->second->reply(text);
-}
-
-std::vector<base::Endpoint> ControlServer::endpoints() const {
-  std::vector<base::Endpoint> endpoints;
-  for (const net::Acceptor& acceptor : acceptors_)
-    if (auto local = base::local_of(acceptor.fd())) endpoints.push_back(*local);
-  return endpoints;
+  return at != conns_.end() && at->second->reply(reply);
 }
 
 void ControlServer::forget() {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "master/control_conn.h"
+#include "master/listeners.h"
 #include "master/login.h"
 #include "vncauthproxy/base/secret.h"
 #include "vncauthproxy/net/listener.h"
@@ -24,16 +25,16 @@ class ControlServer final : public ControlHost {
   // refused.
   static constexpr std::chrono::milliseconds kPatience{1000};
 
-  // A request that has logged in. Answer it with reply(), now or later.
-  using Requested = std::function<void(uint64_t conn, const base::Endpoint& peer, proto::Request request)>;
+  // A request that has logged in, where it has to, and from whom: "panel at 192.0.2.7:4711", "uid 33, pid
+  // 812". Answer it with reply(), now or later.
+  using Requested = std::function<void(uint64_t conn, const std::string& who, proto::Request request)>;
   // `login` and `tls` are loans; a null `tls` means plain connections.
-  ControlServer(net::Loop& loop, std::vector<base::Fd> listeners, Login& login, const net::TlsServer* tls,
-                Requested requested);
+  ControlServer(net::Loop& loop, std::vector<ControlListener> listeners, Login& login,
+                const net::TlsServer* tls, Requested requested);
 
   // False: the control client is gone.
-  bool reply(uint64_t conn, const std::string& text);
+  bool reply(uint64_t conn, const proto::Reply& reply);
   void stop_listening() { acceptors_.clear(); }
-  std::vector<base::Endpoint> endpoints() const;  // where it listens
   // In a forked child.
   void forget();
 
@@ -44,7 +45,7 @@ class ControlServer final : public ControlHost {
   void request_over(ControlConn& conn) override;
   void closed(ControlConn& conn) override;
 
-  void admit(base::Fd socket, const base::Endpoint& peer);
+  void admit(base::Fd socket, const base::Endpoint& peer, proto::Speech speech, bool tls);
   bool make_room(const base::Endpoint& peer);
 
   net::Loop& loop_;

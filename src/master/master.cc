@@ -65,6 +65,18 @@ Result<net::TlsServer> load_certificate(const Options& options, uid_t owner) {
                                options.tls_ciphers, options.tls_ciphersuites});
 }
 
+// For control clients alone, and only if the operator says so. None: they get what viewers get.
+Result<net::TlsServer> load_legacy_certificate(const Options& options, uid_t owner) {
+  if (!options.control_tls_legacy) return net::TlsServer();
+  return net::load_tls_server({owner, options.cert_file, options.key_file, net::kLegacyTls,
+                               options.tls_ciphers, options.tls_ciphersuites});
+}
+
+// What a request asks for, but no more than the daemon allows.
+milliseconds capped(milliseconds asked, milliseconds allowed) {
+  return asked.count() == 0 ? allowed : std::min(asked, allowed);
+}
+
 bool is_websocket(proto::ViewerType type) {
   return type == proto::ViewerType::vnc_ws || type == proto::ViewerType::vnc_wss;
 }
@@ -78,13 +90,16 @@ std::string shown_address(const std::string& address) {
 
 }  // namespace
 
-Result<Prepared> prepare(const Options& options, uid_t owner, bool bind) {
+Result<Prepared> prepare(const Options& options, uid_t owner) {
   Prepared prepared;
   if (auto cipher = proto::prepare_vnc_auth(); !cipher) return std::move(cipher.error());
   proto::use_wiping_json_allocator();
   auto tls = load_certificate(options, owner);
   if (!tls) return std::move(tls.error());
   prepared.tls = std::move(*tls);
+  auto legacy_tls = load_legacy_certificate(options, owner);
+  if (!legacy_tls) return std::move(legacy_tls.error());
+  prepared.legacy_tls = std::move(*legacy_tls);
   if (!options.web.empty()) {
     prepared.web = base::Fd(::open(options.web.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!prepared.web) return base::system_error(("web " + options.web).c_str());
@@ -97,13 +112,6 @@ Result<Prepared> prepare(const Options& options, uid_t owner, bool bind) {
   if (!forwarding) return std::move(forwarding.error());
   prepared.forwarding_endpoints = std::move(*forwarding);
   prepared.proxy_address = advertised_address(options);
-
-  auto control = base::resolve(options.listen_address, options.listen_port, base::ResolveFor::listen);
-  if (!control) return std::move(control.error());
-  if (!bind) return prepared;
-  auto listeners = net::listen_on_all(*control, control->front().port());
-  if (!listeners) return std::move(listeners.error());
-  prepared.control_listeners = std::move(*listeners);
   return prepared;
 }
 
@@ -111,6 +119,7 @@ Master::Master(const Options& options, Prepared prepared)
     : options_(options),
       login_(std::move(prepared.users)),
       tls_(std::move(prepared.tls)),
+      legacy_tls_(std::move(prepared.legacy_tls)),
       proxy_address_(std::move(prepared.proxy_address)),
       web_(std::move(prepared.web)),
       ports_(std::move(prepared.forwarding_endpoints), options.min_port, options.max_port),
@@ -120,10 +129,12 @@ Master::Master(const Options& options, Prepared prepared)
           [this] {
             if (ending_) loop_.stop();
           }),
-      control_(loop_, std::move(prepared.control_listeners), login_, options.enable_ssl ? &tls_ : nullptr,
-               [this](uint64_t conn, const base::Endpoint& peer, proto::Request request) {
-                 requested(conn, peer, std::move(request));
+      control_(loop_, std::move(prepared.listeners.control), login_, legacy_tls_ ? &legacy_tls_ : &tls_,
+               [this](uint64_t conn, const std::string& who, proto::Request request) {
+                 requested(conn, who, std::move(request));
                }),
+      flash_policy_(loop_, std::move(prepared.listeners.flash_policy), options.min_port, options.max_port),
+      socket_files_(std::move(prepared.listeners.files)),
       child_(loop_, SIGCHLD, [this] { workers_.reap(); }),
       terminate_(loop_, SIGTERM, [this] { terminate(); }),
       interrupt_(loop_, SIGINT, [this] { terminate(); }),
@@ -134,9 +145,12 @@ Master::Master(const Options& options, Prepared prepared)
                    loop_.stop();
                  }),
       certificate_timer_(loop_, [this] { check_certificate(); }) {
+  for (const std::string& line : prepared.listeners.announcements) base::log_info("%s", line.c_str());
+  if (legacy_tls_)
+    base::log_warning("control-tls-legacy: control clients may use TLS 1.0 and 1.1, which are broken");
+  if (options.vncap_insecure && !options.vncap_listen.empty())
+    base::log_warning("vncap-insecure: whoever reaches vncap-listen can have any VNC server opened");
   check_certificate();
-  for (const base::Endpoint& endpoint : control_.endpoints())
-    base::log_info("Listening for control clients at %s", endpoint.to_string().c_str());
 }
 
 std::optional<ipc::Handover> Master::run() {
@@ -149,12 +163,16 @@ std::optional<ipc::Handover> Master::run() {
 
 // ---- requests
 
-void Master::requested(uint64_t conn, const base::Endpoint& peer, proto::Request request) {
+void Master::requested(uint64_t conn, const std::string& who, proto::Request request) {
   const uint32_t id = next_id_++;
   const uint16_t wanted = request.source_port;
-  base::log_info("F%u asked for by %s at %s: %s", id, base::escape(request.auth_user).c_str(),
-                 peer.to_string().c_str(), std::string(to_string(request.type)).c_str());
-  asked_.emplace(id, Asked{conn, request.type, 0});
+  base::log_info("F%u asked for by %s: %s", id, who.c_str(), std::string(to_string(request.type)).c_str());
+  Asked asked{conn, request.type, 0, {}, request.password.size() > proto::kPasswordSize};
+  if (request.password.empty()) {
+    asked.made_password = proto::one_time_password();
+    request.password = base::Secret(asked.made_password.reveal());
+  }
+  asked_.emplace(id, std::move(asked));
   const auto refuse = [this, id](const Failure& failure) {
     base::log_warning("F%u FAILED forwarding: %s", id, failure.reason.c_str());
     answer(id, failure);
@@ -162,7 +180,7 @@ void Master::requested(uint64_t conn, const base::Endpoint& peer, proto::Request
   if (is_tls(request.type) && !tls_)
     return refuse({FailureCode::unsupported_type,
                    std::string(to_string(request.type)) + " not supported: the proxy has no certificate"});
-  auto granted = ports_.grant(wanted);
+  auto granted = request.source_port_is_a_wish ? ports_.grant_if_free(wanted) : ports_.grant(wanted);
   if (auto* failure = std::get_if<Failure>(&granted)) return refuse(*failure);
   auto& lease = std::get<Lease>(granted);
 
@@ -173,8 +191,8 @@ void Master::requested(uint64_t conn, const base::Endpoint& peer, proto::Request
                     " (client req'd: " + std::to_string(wanted) + ") -> " +
                     base::escape(request.destination_address) + ":" +
                     std::to_string(request.destination_port);
-  forwarding.start_deadline = options_.server_timeout + kSlack;
-  forwarding.viewer_deadline = options_.connect_timeout + options_.auth_timeout + kViewerSteps;
+  forwarding.start_deadline = server_timeout(request) + kSlack;
+  forwarding.viewer_deadline = connect_timeout(request) + auth_timeout(request) + kViewerSteps;
   auto channel = workers_.open(std::move(forwarding));
   if (!channel) {
     ports_.give_back(lease.port);
@@ -185,6 +203,20 @@ void Master::requested(uint64_t conn, const base::Endpoint& peer, proto::Request
   loop_.stop();
 }
 
+milliseconds Master::server_timeout(const proto::Request& request) const {
+  if (request.dialect == proto::Dialect::main) return options_.server_timeout;
+  return std::min(options_.server_timeout, options_.vncap_backend_timeout);
+}
+
+milliseconds Master::connect_timeout(const proto::Request& request) const {
+  const bool own_choice = request.dialect == proto::Dialect::vncap && request.connect_timeout.count() > 0;
+  return own_choice ? request.connect_timeout : capped(request.connect_timeout, options_.connect_timeout);
+}
+
+milliseconds Master::auth_timeout(const proto::Request& request) const {
+  return capped(request.auth_timeout, options_.auth_timeout);
+}
+
 ipc::Handover Master::hand_over(uint32_t id, proto::Request request, Lease lease, base::Fd channel) const {
   ipc::Handover handover;
   handover.id = id;
@@ -192,13 +224,14 @@ ipc::Handover Master::hand_over(uint32_t id, proto::Request request, Lease lease
   handover.destination_address = std::move(request.destination_address);
   handover.destination_port = request.destination_port;
   handover.server_password = std::move(request.server_password);
-  handover.server_timeout = options_.server_timeout;
+  handover.server_timeout = server_timeout(request);
   handover.connect_retries = options_.connect_retries;
   handover.retry_wait = options_.retry_wait;
   handover.password = std::move(request.password);
   handover.listeners = std::move(lease.listeners);
-  handover.connect_timeout = options_.connect_timeout;
-  handover.auth_timeout = options_.auth_timeout;
+  handover.client_address = request.client_address;
+  handover.connect_timeout = connect_timeout(request);
+  handover.auth_timeout = auth_timeout(request);
   handover.auth_attempts = options_.auth_attempts;
   if (is_tls(request.type)) handover.tls = net::share(tls_);
   if (web_ && is_websocket(request.type)) handover.web = base::Fd(::fcntl(web_.get(), F_DUPFD_CLOEXEC, 0));
@@ -210,10 +243,11 @@ ipc::Handover Master::hand_over(uint32_t id, proto::Request request, Lease lease
 bool Master::answer(uint32_t id, const std::optional<Failure>& failure) {
   const auto asked = asked_.extract(id);
   if (asked.empty()) return false;
-  const auto& [conn, type, port] = asked.mapped();
-  return control_.reply(conn,
-                        failure ? proto::to_json(*failure)
-                                : proto::to_json(proto::Success{port, proxy_address_, page_url(type, port)}));
+  if (failure) return control_.reply(asked.mapped().conn, *failure);
+  const Asked& success = asked.mapped();
+  return control_.reply(success.conn,
+                        proto::Success{success.port, proxy_address_, page_url(success.type, success.port),
+                                       success.made_password.reveal(), success.password_is_cut});
 }
 
 // noVNC's page finds its way back to this port by itself.
@@ -231,6 +265,12 @@ void Master::fork_failed(uint32_t id, int error) {
 void Master::forget() {
   control_.forget();
   tls_.key.reset();  // unless the handover holds it too
+  legacy_tls_.key.reset();
+  for (auto& [id, asked] : asked_) asked.made_password.wipe();
+  for (ipc::Handover& other : next_) {
+    other.password.wipe();
+    other.server_password.wipe();
+  }
 }
 
 // ---- signals
@@ -243,12 +283,20 @@ void Master::reload() {
     login_.replace(std::move(*users));
   else
     base::log_error("the old users stay in force: %s", users.error().detail.c_str());
-  if (auto tls = load_certificate(options_, ::geteuid()); tls && (*tls || !tls_))
-    tls_ = std::move(*tls);
-  else
-    base::log_error("the old certificate stays in force: %s",
-                    tls ? "the new one is missing" : tls.error().detail.c_str());
+  if (auto read = reload_certificate(); !read)
+    base::log_error("the old certificate stays in force: %s", read.error().detail.c_str());
   check_certificate();
+}
+
+Result<void> Master::reload_certificate() {
+  auto tls = load_certificate(options_, ::geteuid());
+  if (!tls) return std::move(tls.error());
+  if (!*tls && tls_) return Error{ErrorCode::invalid, "the new one is missing"};
+  auto legacy_tls = load_legacy_certificate(options_, ::geteuid());
+  if (!legacy_tls) return std::move(legacy_tls.error());
+  tls_ = std::move(*tls);
+  legacy_tls_ = std::move(*legacy_tls);
+  return {};
 }
 
 void Master::check_certificate() {
@@ -270,6 +318,9 @@ void Master::terminate() {
   }
   base::log_info("Ending: %zu forwardings", workers_.size());
   control_.stop_listening();
+  flash_policy_.stop_listening();
+  for (net::SocketFile& file : socket_files_)
+    if (auto removed = file.remove(); !removed) base::log_warning("%s", removed.error().detail.c_str());
   if (workers_.size() == 0) return loop_.stop();
   workers_.stop_all(kGrace);
   last_call_.start(kLastCall);

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "master/control_server.h"
+#include "master/flash_policy.h"
+#include "master/listeners.h"
 #include "master/login.h"
 #include "master/port_pool.h"
 #include "master/worker_table.h"
@@ -21,16 +23,17 @@ namespace vncauthproxy::master {
 
 // What is bound and read before privileges are dropped.
 struct Prepared {
-  std::vector<base::Fd> control_listeners;
+  Listeners listeners;
   std::vector<base::Endpoint> forwarding_endpoints;
   base::Users users;
   net::TlsServer tls;         // none: no certificate
+  net::TlsServer legacy_tls;  // for control clients, if they may speak what viewers must not
   std::string proxy_address;  // the name told to control clients
   base::Fd web;               // the folder of pages; none: no pages
 };
-// Errors are sentences for the operator. Binds nothing when `bind` is false (--check).
-// `owner` is the user the daemon will be: files of his are trusted as root's are.
-base::Result<Prepared> prepare(const base::Options& options, uid_t owner, bool bind);
+// Errors are sentences for the operator. `owner` is the user the daemon will be: files of his are trusted as
+// root's are. Opens no listeners.
+base::Result<Prepared> prepare(const base::Options& options, uid_t owner);
 
 class Master {
  public:
@@ -44,11 +47,15 @@ class Master {
   void forget();
 
  private:
-  void requested(uint64_t conn, const base::Endpoint& peer, proto::Request request);
+  void requested(uint64_t conn, const std::string& who, proto::Request request);
+  std::chrono::milliseconds server_timeout(const proto::Request& request) const;
+  std::chrono::milliseconds connect_timeout(const proto::Request& request) const;
+  std::chrono::milliseconds auth_timeout(const proto::Request& request) const;
   bool answer(uint32_t id, const std::optional<proto::Failure>& failure);
   ipc::Handover hand_over(uint32_t id, proto::Request request, Lease lease, base::Fd channel) const;
   std::string page_url(proto::ViewerType type, uint16_t port) const;
   void reload();
+  base::Result<void> reload_certificate();
   void check_certificate();
   void terminate();
 
@@ -56,17 +63,21 @@ class Master {
     uint64_t conn;
     proto::ViewerType type;
     uint16_t port;
+    base::Secret made_password;  // empty: the control client chose it
+    bool password_is_cut;
   };
 
   const base::Options& options_;
   net::Loop loop_;
   Login login_;
-  net::TlsServer tls_;
+  net::TlsServer tls_, legacy_tls_;
   std::string proxy_address_;
   base::Fd web_;
   PortPool ports_;
   WorkerTable workers_;
   ControlServer control_;
+  FlashPolicy flash_policy_;
+  std::vector<net::SocketFile> socket_files_;
   std::unordered_map<uint32_t, Asked> asked_;  // forwardings whose control client waits for an answer
   std::vector<ipc::Handover> next_;
   uint32_t next_id_ = 1;

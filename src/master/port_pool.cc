@@ -47,6 +47,12 @@ std::variant<Lease, Failure> PortPool::grant(uint16_t wanted) {
                  "no free port between " + std::to_string(min_port_) + " and " + std::to_string(max_port_)};
 }
 
+std::variant<Lease, Failure> PortPool::grant_if_free(uint16_t wished) {
+  if (in_pool(wished))
+    if (auto granted = grant_wanted(wished); std::holds_alternative<Lease>(granted)) return granted;
+  return grant(0);
+}
+
 std::variant<Lease, Failure> PortPool::grant_wanted(uint16_t port) {
   const auto taken = [port](const char* why) {
     return Failure{FailureCode::port_in_use, "port " + std::to_string(port) + " " + why};

@@ -32,6 +32,8 @@ class PortPool {
   // `wanted` 0: a free port at random. Any other: that one, which need not be of the pool. Failures: no_port,
   // port_in_use, busy (out of descriptors).
   std::variant<Lease, proto::Failure> grant(uint16_t wanted);
+  // `wished` is no more than that: if it is of the pool and free, that one, else any.
+  std::variant<Lease, proto::Failure> grant_if_free(uint16_t wished);
   void give_back(uint16_t port);
 
   size_t leased() const { return leased_; }

@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include <array>
-#include <charconv>
 #include <cstdlib>
 
+#include "proto/json_fields.h"
 #include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/log.h"
+#include "vncauthproxy/proto/vnc_auth.h"
 
 namespace vncauthproxy::proto {
 namespace {
@@ -24,8 +25,8 @@ constexpr std::array<std::string_view, 11> kCodeWords = {
 static_assert(kCodeWords.size() == static_cast<size_t>(kLastFailureCode) + 1);
 
 constexpr size_t kMaxUserBytes = 255;
-constexpr size_t kMaxAddressBytes = 255;
-constexpr json_int_t kFirstOpenPort = 1024;  // below it a port is the system's, and not for the asking
+constexpr size_t kMaxUrlBytes = 600;  // as JSON; a longer one is left out, since half of one leads nowhere
+constexpr int64_t kFirstOpenPort = 1024;  // below it a port is the system's, and not for the asking
 
 // ---- requests
 
@@ -35,110 +36,29 @@ std::optional<ViewerType> viewer_type(std::string_view word) {
   return std::nullopt;
 }
 
-// What Python's int() takes, signs and underscores left out: digits between blanks.
-std::optional<json_int_t> digits(std::string_view text) {
-  constexpr std::string_view kBlanks = " \t\n\v\f\r";
-  const size_t first = text.find_first_not_of(kBlanks);
-  if (first == text.npos || text[first] == '-') return std::nullopt;
-  text = text.substr(first, text.find_last_not_of(kBlanks) + 1 - first);
-  json_int_t value = 0;
-  const auto [stop, trouble] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (trouble != std::errc() || stop != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-bool has_blank_or_control(std::string_view text) {
-  for (const char c : text)
-    if (static_cast<unsigned char>(c) <= ' ' || c == '\x7f') return true;
-  return false;
-}
-
-// The values of a request by key. The first complaint is kept; what is asked for after it is empty.
-class Fields {
- public:
-  explicit Fields(const json_t* object) : object_(object) {}
-
-  const std::string& problem() const { return problem_; }
-  void complain(std::string problem) {
-    if (problem_.empty()) problem_ = std::move(problem);
-  }
-  bool present(const char* key) const {
-    const json_t* value = ::json_object_get(object_, key);
-    return value != nullptr && !json_is_null(value);
-  }
-
-  // The views live as long as the object.
-  std::string_view text(const char* key) {
-    const json_t* value = required(key);
-    if (value == nullptr) return {};
-    if (!json_is_string(value)) return complain_empty(key, "must be a string");
-    const std::string_view text(::json_string_value(value), ::json_string_length(value));
-    if (text.find('\0') != text.npos) return complain_empty(key, "must not contain a NUL character");
-    return text;
-  }
-  std::string_view short_text(const char* key, size_t max_bytes) {
-    const std::string_view value = text(key);
-    if (value.size() > max_bytes)
-      return complain_empty(key, "must be at most " + std::to_string(max_bytes) + " bytes long");
-    return value;
-  }
-  std::string_view nonempty(const char* key, std::string_view value) {
-    if (value.empty()) complain_empty(key, "must not be empty");
-    return value;
-  }
-  std::optional<json_int_t> integer(const char* key) {
-    const json_t* value = required(key);
-    if (value == nullptr) return std::nullopt;
-    if (json_is_integer(value)) return ::json_integer_value(value);
-    if (json_is_string(value))
-      return digits(std::string_view(::json_string_value(value), ::json_string_length(value)));
-    return std::nullopt;
-  }
-  std::string_view complain_empty(const char* key, std::string_view rule) {
-    complain(std::string(key) + " " + std::string(rule));
-    return {};
-  }
-
- private:
-  const json_t* required(const char* key) {
-    const json_t* value = ::json_object_get(object_, key);
-    if (value == nullptr) complain("missing key: " + std::string(key));
-    return value;
-  }
-
-  const json_t* object_;
-  std::string problem_;
-};
-
-uint16_t destination_port(Fields& fields) {
-  const auto port = fields.integer("destination_port");
-  if (port && *port >= 1 && *port <= UINT16_MAX) return static_cast<uint16_t>(*port);
-  fields.complain("destination_port must be a port number from 1 to 65535");
-  return 0;
-}
-
 uint16_t source_port(Fields& fields) {
   const auto port = fields.integer("source_port");
   if (port && (*port == 0 || (*port >= kFirstOpenPort && *port <= UINT16_MAX)))
     return static_cast<uint16_t>(*port);
-  fields.complain("source_port must be 0 or a port number from 1024 to 65535");
+  fields.complain("source_port", "must be 0 or a port number from 1024 to 65535");
   return 0;
 }
 
-std::string destination_address(Fields& fields) {
-  constexpr const char* key = "destination_address";
-  const std::string_view address = fields.nonempty(key, fields.short_text(key, kMaxAddressBytes));
-  if (has_blank_or_control(address))
-    fields.complain_empty(key, "must not contain blanks or control characters");
-  return std::string(address);
+std::optional<base::Network> client_address(Fields& fields) {
+  constexpr const char* key = "client_address";
+  if (!fields.present(key)) return std::nullopt;
+  const auto network = base::parse_network(std::string(fields.text(key)));
+  if (network) return *network;
+  fields.complain(key, network.error().detail);
+  return std::nullopt;
 }
 
-base::Secret nonempty_secret(Fields& fields, const char* key) {
-  return base::Secret(fields.nonempty(key, fields.text(key)));
-}
+}  // namespace
 
-std::variant<Request, Failure> read_request(const json_t* object) {
+std::variant<Request, Failure> read_request(const json_t* object, bool with_login) {
   Fields fields(object);
+  if (with_login && fields.present("daddr") && !fields.present("destination_address"))
+    return Failure{FailureCode::bad_request, "this dialect (daddr) has no login and is not spoken here"};
   Request request;
   if (::json_object_get(object, "type") != nullptr) {
     const std::string_view word = fields.text("type");
@@ -147,24 +67,23 @@ std::variant<Request, Failure> read_request(const json_t* object) {
       return Failure{FailureCode::unsupported_type, base::escape(word) + " not supported"};
     request.type = type.value_or(ViewerType::vnc);
   }
-  request.auth_user = fields.short_text("auth_user", kMaxUserBytes);
-  request.auth_password = base::Secret(fields.text("auth_password"));
+  if (with_login) {
+    request.auth_user = fields.short_text("auth_user", kMaxUserBytes);
+    request.auth_password = base::Secret(fields.text("auth_password"));
+  }
   request.source_port = source_port(fields);
-  request.destination_address = destination_address(fields);
-  request.destination_port = destination_port(fields);
-  request.password = nonempty_secret(fields, "password");
-  if (fields.present("server_password")) request.server_password = nonempty_secret(fields, "server_password");
+  request.destination_address = fields.host("destination_address");
+  request.destination_port = fields.port("destination_port");
+  request.password = fields.secret("password");
+  request.server_password = fields.secret("server_password");
+  request.client_address = client_address(fields);
+  request.connect_timeout = fields.seconds("connect_timeout");
+  request.auth_timeout = fields.seconds("auth_timeout");
   if (!fields.problem().empty()) return Failure{FailureCode::bad_request, fields.problem()};
   return request;
 }
 
-// Jansson's own text quotes what stands near the error, which may be a password.
-Failure not_json(const json_error_t& error) {
-  const bool duplicate = ::json_error_code(&error) == json_error_duplicate_key;
-  return {FailureCode::bad_request, (duplicate ? "a key stands twice" : "not valid JSON") +
-                                        std::string(" (line ") + std::to_string(error.line) + ", column " +
-                                        std::to_string(error.column) + ")"};
-}
+namespace {
 
 // ---- replies
 
@@ -293,25 +212,36 @@ void ObjectFramer::take_in_string(char c) {
     in_string_ = false;
 }
 
-std::variant<Request, Failure> parse_request(std::string_view object) {
-  json_error_t error{};
-  const base::Handle<json_t> root(
-      ::json_loadb(object.data(), object.size(), JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error));
-  if (root == nullptr) {
-    Failure failure = not_json(error);
-    ::explicit_bzero(&error, sizeof error);
-    return failure;
-  }
-  if (!json_is_object(root.get())) return Failure{FailureCode::bad_request, "not a JSON object"};
-  return read_request(root.get());
+std::variant<Request, Failure> parse_request(std::string_view object, bool with_login) {
+  const auto parsed = parse_object(object);
+  if (const auto* failure = std::get_if<Failure>(&parsed)) return *failure;
+  return read_request(std::get<base::Handle<json_t>>(parsed).get(), with_login);
 }
 
+base::Secret one_time_password() {
+  constexpr std::string_view kCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+  std::array<char, kPasswordSize> text;
+  for (char& c : text) c = kCharacters[base::random_below(kCharacters.size())];
+  base::Secret password(std::string_view(text.data(), text.size()));
+  base::wipe(std::span<char>(text));
+  return password;
+}
+
+// A growing string leaves what it held behind: the password is written once, where there is room, and wiped.
 std::string to_json(const Success& success) {
-  std::string more;
-  if (!success.url.empty()) more = with_text(", \"url\": ", success.url, "");
-  return with_text("{\"source_port\": " + std::to_string(success.source_port) +
-                       ", \"status\": \"OK\", \"proxy_address\": ",
-                   success.proxy_address, more + "}");
+  std::string after;
+  after.reserve(kMaxReplyBytes);
+  const std::string url = with_text(", \"url\": ", success.url, "");
+  if (!success.url.empty() && url.size() <= kMaxUrlBytes) after.append(url);
+  if (success.password_is_cut) after += ", \"warning\": \"only the first 8 bytes of the password count\"";
+  if (!success.made_password.empty())
+    after.append(", \"password\": \"").append(success.made_password).append("\"");
+  after += '}';
+  std::string reply = with_text("{\"source_port\": " + std::to_string(success.source_port) +
+                                    ", \"status\": \"OK\", \"proxy_address\": ",
+                                success.proxy_address, after);
+  base::wipe(std::span<char>(after));
+  return reply;
 }
 
 std::string to_json(const Failure& failure) {

@@ -103,6 +103,9 @@ bool ViewerSide::websocket() const {
 
 void ViewerSide::admit(base::Fd socket, const base::Endpoint& peer) {
   note(base::LogLevel::info, peer, "Connection from " + peer.to_string());
+  if (handover_.client_address && !handover_.client_address->contains(peer))
+    return note(base::LogLevel::warning, peer,
+                "viewer " + peer.to_string() + " refused: the viewer has to come from somewhere else");
   make_room();
   Candidate& candidate = candidates_.emplace_back(
       *this, handover_.tls ? net::Stream(std::move(socket), handover_.tls) : net::Stream(std::move(socket)),

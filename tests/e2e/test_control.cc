@@ -103,8 +103,10 @@ void malformed_requests_are_told_so(Fixture& f) {
   };
   for (const char* key :
        {"auth_user", "auth_password", "source_port", "destination_address", "destination_port", "password"}) {
-    rows.push_back(request_with(f, key, ""));
-    rows.push_back(request_with(f, key, "null"));
+    if (std::string_view(key) != "password") {  // the daemon makes one
+      rows.push_back(request_with(f, key, ""));
+      rows.push_back(request_with(f, key, "null"));
+    }
     rows.push_back(request_with(f, key, "[]"));
     rows.push_back(request_with(f, key, "{}"));
     rows.push_back(request_with(f, key, "true"));

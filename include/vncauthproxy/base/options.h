@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "vncauthproxy/base/result.h"
@@ -28,6 +29,13 @@ struct Options {
   std::string cert_file, key_file;
   std::string tls_min_version, tls_ciphers, tls_ciphersuites;
   std::string auth_file;
+  bool control_tls_legacy = false;
+
+  std::string control_socket, control_socket_group;  // empty: none; the daemon's own
+  std::vector<std::string> vncap_listen;             // "ADDRESS:PORT" or kUnixPrefix and a path
+  bool vncap_insecure = false;
+  std::chrono::milliseconds vncap_backend_timeout{};
+  std::string flash_policy_listen;  // "ADDRESS:PORT"; empty: none
 
   std::string proxy_listen_address;
   std::string proxy_address;  // empty: derived from proxy_listen_address
@@ -42,7 +50,11 @@ struct Options {
 
   std::string web;                               // folder of pages; empty: none
   std::chrono::milliseconds ws_ping_interval{};  // 0: no pings
+
+  std::vector<std::string> old_spellings;  // for the log: what was said in one, and how it is said now
 };
+
+inline constexpr std::string_view kUnixPrefix = "unix:";
 
 // One row of the table, as documents and tests see it.
 struct OptionInfo {

@@ -54,6 +54,7 @@ struct Identity {
   uid_t uid;
   gid_t gid;
 };
+Result<gid_t> find_group(const std::string& group);  // by name or number
 // Looks up user and group, by name or number (group "": the user's own). Errors are sentences for the
 // operator.
 Result<Identity> find_identity(const std::string& user, const std::string& group);

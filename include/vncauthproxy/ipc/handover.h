@@ -4,9 +4,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "vncauthproxy/base/address.h"
 #include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/secret.h"
 #include "vncauthproxy/net/tls.h"
@@ -27,6 +29,7 @@ struct Handover {
 
   base::Secret password;                        // the viewer's
   std::vector<base::Fd> listeners;              // bound and listening, all on one port
+  std::optional<base::Network> client_address;  // where the viewer has to come from
   std::chrono::milliseconds connect_timeout{};  // how long the port stays open
   std::chrono::milliseconds auth_timeout{};     // how long a connected viewer has to authenticate
   unsigned auth_attempts = 1;                   // wrong responses until the forwarding ends

@@ -3,12 +3,14 @@
 // meaning.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 
+#include "vncauthproxy/base/address.h"
 #include "vncauthproxy/base/result.h"
 #include "vncauthproxy/base/secret.h"
 
@@ -43,15 +45,23 @@ struct Failure {
   std::string reason;  // for people; foreign text in it is already escaped
 };
 
+// What control clients speak: ours and snf-vncauthproxy's, or that of Twisted VNC AuthProxy (proto/vncap.h).
+enum class Dialect : uint8_t { main, vncap };
+
 struct Request {
-  std::string auth_user;
+  Dialect dialect = Dialect::main;
+  std::string auth_user;  // empty where there is no login
   base::Secret auth_password;
-  uint16_t source_port = 0;  // 0: any free one
+  uint16_t source_port = 0;            // 0: any free one
+  bool source_port_is_a_wish = false;  // another will do
   std::string destination_address;
   uint16_t destination_port = 0;
-  base::Secret password;         // never empty
+  base::Secret password;         // empty: the proxy makes one
   base::Secret server_password;  // empty: none
   ViewerType type = ViewerType::vnc;
+  std::optional<base::Network> client_address;  // where the viewer has to come from
+  std::chrono::milliseconds connect_timeout{};  // 0: as the daemon is set
+  std::chrono::milliseconds auth_timeout{};     // likewise
 };
 
 // Finds the end of the first JSON object of a stream, whatever pieces it comes in. Only braces, brackets and
@@ -79,16 +89,22 @@ class ObjectFramer {
 };
 
 // A missing type is vnc, ports may be strings of digits, extra keys are ignored. The reason never quotes a
-// secret.
-std::variant<Request, Failure> parse_request(std::string_view object);
+// secret. Without a login its keys are not looked at.
+std::variant<Request, Failure> parse_request(std::string_view object, bool with_login = true);
+
+// Eight letters and digits, all equally likely: what VNC Authentication has room for.
+base::Secret one_time_password();
 
 struct Success {
   uint16_t source_port = 0;
   std::string proxy_address;
-  std::string url{};  // the ready address of the page, without the password; empty: none
+  std::string url{};                 // the ready address of the page, without the password; empty: none
+  std::string_view made_password{};  // the one the proxy made, of letters and digits; a loan; empty: none
+  bool password_is_cut = false;      // it is longer than what VNC Authentication looks at
 };
+using Reply = std::variant<Success, Failure>;
 // At most kMaxReplyBytes, Python's separators (", " and ": "), no newline; a long reason is cut at a
-// character.
+// character. A reply may hold a password: wipe it.
 std::string to_json(const Success& success);
 std::string to_json(const Failure& failure);
 

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// All that the master listens on: control clients on TCP and at paths, each listener with what it may hear,
+// and Flash players. Opened before privileges are dropped.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "vncauthproxy/base/fd.h"
+#include "vncauthproxy/base/options.h"
+#include "vncauthproxy/base/process.h"
+#include "vncauthproxy/base/result.h"
+#include "vncauthproxy/net/unix_socket.h"
+#include "vncauthproxy/proto/request_reader.h"
+
+namespace vncauthproxy::master {
+
+struct ControlListener {
+  base::Fd fd;
+  proto::Speech speech;
+  bool tls = false;
+};
+
+struct Listeners {
+  std::vector<ControlListener> control;  // the control port first
+  std::vector<base::Fd> flash_policy;
+  std::vector<net::SocketFile> files;
+  std::vector<std::string> announcements;  // for the log, once all is ready
+
+  // Says in the log which it could not. Going, a Listeners leaves them: see net::SocketFile.
+  void remove_files();
+};
+
+// Errors are sentences for the operator. check_listeners() finds what can be known without opening anything.
+base::Result<void> check_listeners(const base::Options& options);
+// Socket files belong to `identity`, where there is one. On an error too, remove_files() takes back what was
+// made.
+base::Result<void> open_listeners(const base::Options& options, const std::optional<base::Identity>& identity,
+                                  Listeners& into);
+
+}  // namespace vncauthproxy::master
