@@ -80,6 +80,7 @@ void Session::backend_reached(Result<Backend> result) {
   backend_side_.reset();
   if (phase_ == Phase::reaching_backend) {
     if (!result) {
+      handover_.listeners.clear();  // with this message the port is free for the next one
       channel_.send(ipc::Refused{failure_code(result.error().code), std::move(result.error().detail)});
       return enter(Phase::over);
     }
