@@ -35,6 +35,7 @@ base_SRC := \
   address \
   crypt_hash \
   fd \
+  heap \
   log \
   options \
   process \
@@ -68,6 +69,7 @@ net_SRC := \
 
 ipc_SRC := \
   channel \
+  handover \
   message
 
 master_SRC := \
@@ -106,6 +108,7 @@ vncauthproxy-passwd_TOP := base
 unit_base := \
   address \
   fd \
+  heap \
   log \
   options \
   process \

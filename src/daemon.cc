@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "master/master.h"
+#include "vncauthproxy/base/heap.h"
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/base/process.h"
 #include "worker/worker.h"
@@ -55,14 +56,23 @@ class BlockedSignals {
   sigset_t before_;
 };
 
+// Workers make little; the master a kilobyte or two for each forwarding. Beyond that there is malloc().
+constexpr size_t kMasterHeap = 16 * 1024 * 1024;
+constexpr size_t kWorkerHeap = 1024 * 1024;
+
+[[noreturn]] void become_worker(master::Master& master, ipc::Handover handover) {
+  master.forget();
+  base::begin_heap(kWorkerHeap);
+  ipc::Handover own = ipc::rehouse(std::move(handover));
+  base::drop_former_heap();
+  worker::worker_main(std::move(own));
+}
+
 void fork_worker(master::Master& master, ipc::Handover handover) {
   const BlockedSignals blocked;
   const uint32_t id = handover.id;
   const pid_t pid = ::fork();
-  if (pid == 0) {
-    master.forget();
-    worker::worker_main(std::move(handover));
-  }
+  if (pid == 0) become_worker(master, std::move(handover));
   if (pid > 0)
     master.forked(id, pid);
   else
@@ -78,6 +88,7 @@ int serve(const Options& options, master::Prepared prepared, base::Readiness rea
   // each of their pages, which worker and master share until then. Small chunks have a cache of their own all
   // the same.
   ::mallopt(M_MXFAST, 0);
+  base::begin_heap(kMasterHeap);
   master::Master master(options, std::move(prepared));
   readiness.ready();  // not before signals have their handlers: who started us may send one at once
   while (auto next = master.run()) fork_worker(master, std::move(*next));

@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "vncauthproxy/base/address.h"
+#include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/secret.h"
 #include "vncauthproxy/base/users.h"
 
@@ -48,7 +49,8 @@ class Login {
   bool remembered(const Digest& digest) const;
 
   base::Users users_;
-  base::SecretPages memory_;  // the key, then kRemembered digests
+  base::Handle<EVP_MAC_CTX> hmac_;  // without a key
+  base::SecretPages memory_;        // the key, then kRemembered digests
   size_t next_ = 0;
   size_t filled_ = 0;
   std::unordered_map<std::string, Failures> failures_;  // by host

@@ -4,6 +4,8 @@
 #include <new>
 #include <utility>
 
+#include "vncauthproxy/base/heap.h"
+
 namespace vncauthproxy::net {
 namespace {
 
@@ -18,6 +20,7 @@ timeval to_timeval(std::chrono::milliseconds delay) {
 }  // namespace
 
 Loop::Loop() {
+  ::event_set_mem_functions(base::heap_allocate, base::heap_reallocate, base::heap_free);
   // Back-pressure changes interest often: the changelist folds what cancels out before a wait. It forbids
   // watching two duplicates of one descriptor, which nothing here does.
   const base::Handle<event_config> config(event_config_new());

@@ -41,4 +41,7 @@ struct Handover {
   base::Fd channel;  // the worker's end
 };
 
+// The same in memory of the heap in use (base/heap.h): nothing in it points into another one.
+Handover rehouse(Handover handover);
+
 }  // namespace vncauthproxy::ipc

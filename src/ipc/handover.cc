@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vncauthproxy/ipc/handover.h"
+
+#include <iterator>
+#include <string_view>
+#include <utility>
+
+namespace vncauthproxy::ipc {
+
+Handover rehouse(Handover handover) {
+  handover.destination_address = std::string(std::string_view(handover.destination_address));
+  handover.server_password = base::Secret(handover.server_password.reveal());
+  handover.password = base::Secret(handover.password.reveal());
+  handover.listeners = std::vector<base::Fd>(std::move_iterator(handover.listeners.begin()),
+                                             std::move_iterator(handover.listeners.end()));
+  return handover;
+}
+
+}  // namespace vncauthproxy::ipc
