@@ -163,8 +163,11 @@ E2E := \
   backend \
   client \
   control \
+  dialects \
+  flash \
   keepalive \
   leases \
+  listeners \
   pages \
   passwd \
   probes \

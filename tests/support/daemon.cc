@@ -46,9 +46,8 @@ std::string text_of(const json_t* object, const char* key) {
 }
 
 // The port at the end of the line's address: "Listening for control clients at 127.0.0.1:4711".
-uint16_t port_in(const std::string& log) {
-  static constexpr std::string_view kSaid = "Listening for control clients at ";
-  const size_t at = log.find(kSaid);
+uint16_t port_in(const std::string& log, const std::string& clients = "control clients") {
+  const size_t at = log.find("Listening for " + clients + " at ");
   const size_t end = log.find('\n', at);
   if (at == std::string::npos || end == std::string::npos) return 0;
   const size_t colon = log.rfind(':', end);
@@ -90,6 +89,8 @@ Reply parse_reply(std::string text) {
   reply.proxy_address = text_of(object.get(), "proxy_address");
   reply.reason = text_of(object.get(), "reason");
   reply.code = text_of(object.get(), "code");
+  reply.password = text_of(object.get(), "password");
+  reply.warning = text_of(object.get(), "warning");
   return reply;
 }
 
@@ -134,6 +135,12 @@ Daemon::Daemon(DaemonSetup setup) : min_port_(find_free_range(setup.ports)) {
     // The rest of the line follows in the same write or right behind.
     wait_until([this] { return (port_ = port_in(log())) != 0; });
   if (port_ == 0) throw std::runtime_error("the daemon did not start: " + log());
+}
+
+uint16_t Daemon::port_for(const std::string& clients) {
+  uint16_t port = 0;
+  wait_until([&] { return (port = port_in(log(), clients)) != 0; });
+  return port;
 }
 
 Daemon::~Daemon() {

@@ -45,6 +45,7 @@ struct Reply {
   std::string status;
   bool address_is_null = false;
   std::string proxy_address, reason, code;
+  std::string password, warning;  // of a success, when there is one
 
   bool ok() const { return status == "OK" && port != 0; }
   // The shape every failure has, with that code and any reason.
@@ -74,6 +75,9 @@ class Daemon {
   std::string file(const std::string& name) const { return folder_.file(name); }
   std::string users_file() const { return file("users"); }
   std::string pid_file() const { return file("pid"); }
+
+  // Of the further listeners: "vncap clients", "Flash players". 0: it did not say.
+  uint16_t port_for(const std::string& clients);
 
   Socket connect(const std::string& host = "127.0.0.1") const { return Socket::connect(host, port_); }
   // One connection, these bytes in one piece, what came until the end of the stream.

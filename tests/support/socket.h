@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// One TCP connection of a test: blocking calls, each with a deadline. No assertions in here; every call
-// returns what happened. One thread reads and one may write at the same time.
+// One stream connection of a test, TCP or at a path: blocking calls, each with a deadline. No assertions in
+// here; every call returns what happened. One thread reads and one may write at the same time.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,8 @@ class Socket {
   // literal address to come from.
   static Socket connect(const std::string& host, uint16_t port, Deadline deadline = {}, int buffer = 0,
                         const std::string& source = {});
+  // A UNIX socket.
+  static Socket connect_to_path(const std::string& path);
 
   explicit operator bool() const { return static_cast<bool>(fd_); }
   int get() const { return fd_.get(); }
