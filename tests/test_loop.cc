@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
@@ -131,6 +132,27 @@ void a_new_descriptor_of_an_old_number_is_watched(Fixture& f) {
   const bool woken = run_until(f.loop, [&f] { return f.calls >= 2; });
   assert_true(woken);
   assert_true(f.calls < 100);
+}
+
+milliseconds cpu_time() {
+  timespec time{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return milliseconds(time.tv_sec * 1000 + time.tv_nsec / 1000000);
+}
+
+// A child that was forked a moment ago has all of its parent's descriptors still; the duplicate stands for
+// it.
+void a_closed_descriptor_wakes_nobody_though_a_child_has_it(Fixture& f) {
+  f.watch_reading();
+  f.watch->arm();
+  turn(f.loop);
+  const base::Fd childs(::dup(f.pair.first.get()));
+  f.say('x');
+  f.watch.reset();
+  f.pair.first.reset();
+  const milliseconds before = cpu_time();
+  run_for(f.loop, milliseconds(300));
+  assert_true(cpu_time() - before < milliseconds(100));
 }
 
 void one_watch_may_end_another_that_is_due(Fixture& f) {
@@ -305,6 +327,7 @@ int main() {
       TEST(Fixture, reading_and_writing_are_watched_apart),
       TEST(Fixture, a_watch_may_end_itself),
       TEST(Fixture, a_new_descriptor_of_an_old_number_is_watched),
+      TEST(Fixture, a_closed_descriptor_wakes_nobody_though_a_child_has_it),
       TEST(Fixture, one_watch_may_end_another_that_is_due),
       TEST(Fixture, a_timer_fires_once),
       TEST(Fixture, a_timer_waits_its_time_and_starts_anew),

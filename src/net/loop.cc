@@ -19,14 +19,13 @@ timeval to_timeval(std::chrono::milliseconds delay) {
 
 }  // namespace
 
-Loop::Loop() {
+Loop::Loop(Changes changes) {
   ::event_set_mem_functions(base::heap_allocate, base::heap_reallocate, base::heap_free);
-  // Back-pressure changes interest often: the changelist folds what cancels out before a wait. It forbids
-  // watching two duplicates of one descriptor, which nothing here does.
   const base::Handle<event_config> config(event_config_new());
   if (!config) throw std::bad_alloc();
-  event_config_set_flag(config.get(), EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV |
-                                          EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+  event_config_set_flag(config.get(), EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+  // It forbids watching two duplicates of one descriptor, which nothing here does.
+  if (changes == Changes::folded) event_config_set_flag(config.get(), EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
   base_.reset(event_base_new_with_config(config.get()));
   if (!base_) throw std::bad_alloc();
 }

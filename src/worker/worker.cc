@@ -59,7 +59,7 @@ void worker_main(ipc::Handover handover) {
   close_all_but(handover);
   restore_signals();
   limit_resources();
-  net::Loop loop;
+  net::Loop loop(net::Loop::Changes::folded);  // back-pressure changes interest often
   const uint32_t id = handover.id;
   Session session(loop, std::move(handover));
   base::set_log_sink([&session, id](base::LogLevel level, std::string_view text) {
