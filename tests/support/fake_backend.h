@@ -89,8 +89,8 @@ FakeBackend::Session say_and_close(std::string bytes);
 FakeBackend::Session blurt(std::string bytes);
 FakeBackend::Session silent();
 
-// Enough of RFB after the handshake for real viewers: ServerInit, raw updates of a picture in whatever true
-// colour format the viewer asks for.
+// Enough of RFB after the handshake for real viewers: ServerInit, updates of a picture, RRE or raw, in
+// whatever true colour format the viewer asks for.
 struct Picture {
   uint16_t width = 320, height = 240;
   uint32_t pixel(uint32_t x, uint32_t y) const;  // 0xRRGGBB

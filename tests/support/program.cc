@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -33,6 +34,25 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   for (std::string& text : texts) result.push_back(text.data());
   result.push_back(nullptr);
   return result;
+}
+
+// One entry for a name: with two, some programs take the first and some the last.
+std::vector<std::string> with_own_environment(std::vector<std::string> entries) {
+  const size_t given = entries.size();
+  for (char** own = environ; *own; ++own) {
+    const std::string_view entry = *own, name = entry.substr(0, entry.find('=') + 1);
+    if (std::none_of(entries.begin(), entries.begin() + static_cast<ptrdiff_t>(given),
+                     [name](const std::string& other) { return other.starts_with(name); }))
+      entries.emplace_back(entry);
+  }
+  return entries;
+}
+
+// Out of the way of the low numbers that the child gives them.
+std::vector<base::Fd> high_copies(const std::vector<int>& descriptors) {
+  std::vector<base::Fd> copies;
+  for (const int fd : descriptors) copies.emplace_back(::fcntl(fd, F_DUPFD_CLOEXEC, 100));
+  return copies;
 }
 
 std::string find_on_path(const std::string& name) {
@@ -70,8 +90,8 @@ bool installed(const std::string& name) {
 Program::Program(std::vector<std::string> argv, ProgramSetup setup) {
   // All memory the child needs is made before the fork: this process has threads.
   const std::string path = find_on_path(argv.at(0));
-  std::vector<std::string> environment = std::move(setup.environment);
-  for (char** entry = environ; *entry; ++entry) environment.emplace_back(*entry);
+  std::vector<std::string> environment = with_own_environment(std::move(setup.environment));
+  const std::vector<base::Fd> passed = high_copies(setup.pass);
   const std::vector<char*> arguments = pointers(argv);
   const std::vector<char*> variables = pointers(environment);
   Pipe in = pipe_pair(), out = pipe_pair(), err = pipe_pair(), stop = pipe_pair();
@@ -83,6 +103,8 @@ Program::Program(std::vector<std::string> argv, ProgramSetup setup) {
     ::dup2(in.read.get(), 0);
     ::dup2(out.write.get(), 1);
     ::dup2(err.write.get(), 2);
+    int next = 3;
+    for (const base::Fd& fd : passed) ::dup2(fd.get(), next++);
     if (setup.descriptors > 0) ::setrlimit(RLIMIT_NOFILE, &descriptors);
     ::signal(SIGPIPE, SIG_DFL);
     ::execve(path.c_str(), arguments.data(), variables.data());

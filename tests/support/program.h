@@ -25,9 +25,10 @@ std::string built(const std::string& name);
 bool installed(const std::string& name);
 
 struct ProgramSetup {
-  std::vector<std::string> environment = {};  // "NAME=value", added to this process's own
+  std::vector<std::string> environment = {};  // "NAME=value", in place of or beside this process's own
   std::string input = {};                     // written to its stdin, then closed
   unsigned descriptors = 0;                   // RLIMIT_NOFILE when above 0
+  std::vector<int> pass = {};                 // these become its descriptors 3, 4, ...
 };
 
 class Program {
