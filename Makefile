@@ -146,6 +146,7 @@ unit_worker := \
 
 # What the end-to-end tests stand on (tests/support), and its programs, which `make demo` uses too: no CMocka here.
 support_SRC := \
+  browser \
   daemon \
   fake_backend \
   fake_viewer \
@@ -168,6 +169,7 @@ E2E := \
   keepalive \
   leases \
   listeners \
+  novnc \
   pages \
   passwd \
   probes \
