@@ -3,7 +3,7 @@
 #
 #   make [all]        the programs, into build/
 #   make check        unit tests, end-to-end tests, scripts; the last line is "N passed, N failed"
-#   make demo         a real VNC server, the daemon and a viewer, shown step by step
+#   make demo         a real VNC server, the daemon, a viewer and a browser, shown step by step
 #   make bench        side by side with other proxies
 #   make install      programs, manuals, configuration (edited files are kept); make uninstall takes it back
 #   make dist         vncauthproxy-VERSION.tar.gz; make distcheck proves that it builds, installs and leaves nothing
@@ -158,7 +158,8 @@ support_SRC := \
   ws_viewer
 SUPPORT_PROGRAMS := \
   painter \
-  vncshot
+  vncshot \
+  webshot
 # End-to-end tests: e2e/test_NAME runs the built programs, which it finds through VNCAUTHPROXY_BUILD.
 E2E := \
   backend \

@@ -1,14 +1,19 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # `make demo`: a VNC server, the daemon with a fresh user, a forwarding asked for as a cloud panel would, and a viewer
-# that comes through it. Real programs where they are installed, the test suite's own where not. Ends by itself.
+# that comes through it. Real programs where they are installed, the test suite's own where not. Then the same server in
+# a browser: in noVNC, which the one-time port serves. Ends by itself.
 set -eu
 
 BUILD=${BUILD:-build}
 support=$BUILD/tests
 room=$(mktemp -d "${TMPDIR:-/tmp}/vncauthproxy-demo.XXXXXX")
 picture=$BUILD/demo-viewer.png
+browser_picture=$BUILD/demo-browser.png
+pages=/usr/share/novnc
+patience=60 # seconds that a person without a browser on this machine gets
 server_pid='' daemon_pid=''
+rm -f "$picture" "$browser_picture"
 
 finish() {
   for pid in $daemon_pid $server_pid; do kill "$pid" 2>/dev/null || :; done
@@ -20,20 +25,23 @@ trap 'exit 1' INT TERM
 
 say() { printf '\n==> %s\n' "$*"; }
 have() { command -v "$1" >/dev/null 2>&1; }
-# until_true WHAT COMMAND...: asks again and again, for ten seconds
-until_true() {
-  what=$1
+# within SECONDS COMMAND...: asks again and again
+within() {
+  tries=$(($1 * 10))
   shift
-  tries=0
   until "$@" >/dev/null 2>&1; do
-    tries=$((tries + 1))
-    if [ "$tries" -ge 100 ]; then
-      echo "$what did not come up; the log of the daemon:"
-      cat "$room/log" "$room/stderr" 2>/dev/null || :
-      exit 1
-    fi
+    tries=$((tries - 1))
+    if [ "$tries" -le 0 ]; then return 1; fi
     sleep 0.1
   done
+}
+until_true() { # WHAT COMMAND...
+  what=$1
+  shift
+  if within 10 "$@"; then return; fi
+  echo "$what did not come up; the log of the daemon:"
+  cat "$room/log" "$room/stderr" 2>/dev/null || :
+  exit 1
 }
 
 # ---- a VNC server, as a virtual machine would have one
@@ -79,11 +87,15 @@ login=demo-$$-login
 printf '%s\n' "$login" | "$BUILD/vncauthproxy-passwd" --stdin "$room/users" demo
 
 : >"$room/empty.conf"
+"$support/webshot" --certificate "$room/cert.pem" "$room/key.pem"
+web=
+if [ -e "$pages/vnc.html" ]; then web="--web $pages"; fi
 
 say "The daemon"
-# shellcheck disable=SC2046  # two words or none
+# shellcheck disable=SC2046,SC2086  # two words or none
 "$BUILD/vncauthproxy" --foreground --log "$room/log" --config "$room/empty.conf" --pid-file '' \
   --listen-port 0 --proxy-listen-address 127.0.0.1 --auth-file "$room/users" \
+  --cert-file "$room/cert.pem" --key-file "$room/key.pem" $web --connect-timeout "$patience" \
   $([ "$(id -u)" -ne 0 ] || echo --user root) 2>"$room/stderr" &
 daemon_pid=$!
 until_true "the daemon" grep -q 'Listening for control clients' "$room/log"
@@ -120,13 +132,46 @@ fi
 echo "what the viewer saw: $picture"
 
 say "What the log says about it"
-until_true "the end of the session" grep -q ' ended: ' "$room/log"
+until_true "the end of the session" grep -q ' F1 ended: ' "$room/log"
 grep ' F1 ' "$room/log"
+
+# ---- the same in a browser
+
+take_browser_picture() {
+  say "noVNC in a headless Chromium, with the page and the password"
+  "$support/webshot" "$url" "$browser_picture" || {
+    grep ' F2 ' "$room/log"
+    exit 1
+  }
+  echo "what the browser showed: $browser_picture"
+  until_true "the end of the session" grep -q ' F2 ended: ' "$room/log"
+}
+
+wait_for_a_person() {
+  say "Chromium is not installed: open this address within $patience seconds"
+  echo "  $url&password=$VNC_PASSWORD"
+  echo "The browser will warn of the certificate, which the demo has made itself. Close the page to go on."
+  within "$patience" grep -q ' F2 ended: ' "$room/log" || echo "That was $patience seconds."
+}
+
+if [ -n "$web" ]; then
+  say "A forwarding for a browser: WebSocket in TLS, and the pages of noVNC on the same one-time port"
+  reply=$(ask vnc-wss)
+  echo "the control reply: $reply"
+  url=$(printf '%s' "$reply" | sed -n 's/.*"url": *"\([^"]*\)".*/\1/p')
+  if have chromium || have chromium-browser; then take_browser_picture; else wait_for_a_person; fi
+  say "What the log says about it"
+  grep ' F2 ' "$room/log"
+else
+  say "The console in a browser is left out: noVNC is not installed (package novnc)"
+fi
 
 say "By hand"
 cat <<END
 Any forwarding is made and used like this one:
   $BUILD/vncauthproxy-client --auth-user USER --type vnc -d HOST -p PORT
   vncviewer PROXY::SOURCE_PORT        (with the password that was given to the proxy)
-The picture is $picture
+With --type vnc-wss and --json the reply has the address of the page: open it, give the password.
 END
+echo "What the viewer saw:     $picture"
+if [ -n "$web" ] && [ -e "$browser_picture" ]; then echo "What the browser showed: $browser_picture"; fi
