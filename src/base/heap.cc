@@ -17,7 +17,7 @@ namespace vncauthproxy::base {
 namespace {
 
 constexpr size_t kUnit = alignof(std::max_align_t);
-constexpr size_t kLargestUnits = 64;  // what is larger comes from malloc()
+constexpr size_t kLargestUnits = 256;  // what is larger comes from malloc()
 
 // In front of each block, since not every delete knows the size.
 struct alignas(kUnit) Header {
