@@ -38,6 +38,7 @@ std::optional<RequestReader::Parsed> RequestReader::advance(std::string_view all
   if (const size_t line_end = all.find('\n'); by_line && line_end < object_end)
     return take(all.substr(0, line_end + 1));  // not in one line, so it will not do
   if (!*complete) return go_on(all);
+  if (by_line && object_end > kMaxVncapBytes + 1) return too_long(kMaxVncapBytes);  // as if it came in pieces
 
   const std::string_view object = all.substr(0, object_end);
   if (speech_.login) return take(object);

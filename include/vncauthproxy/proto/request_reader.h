@@ -28,8 +28,8 @@ class RequestReader {
 
   // `all` is what has come so far; nullopt: more has to come. The main dialect ends with the brace that
   // closes its object, at most kMaxRequestBytes; the vncap line with its LF, at most kMaxVncapBytes. A
-  // listener at home in vncap takes the first line for the request, whatever it holds. Once it gave an answer
-  // it is over.
+  // listener at home in vncap takes the first line for the request, whatever it holds, and nothing that is
+  // longer than such a line. Once it gave an answer it is over.
   std::optional<Parsed> advance(std::string_view all);
 
   size_t end() const { return end_; }           // of the request, once it was complete
