@@ -187,6 +187,7 @@ fuzz_base :=
 fuzz_proto := \
   control \
   http_head \
+  request_reader \
   rfb_client \
   rfb_server \
   ws_codec
