@@ -61,8 +61,10 @@ Result<net::TlsServer> load_certificate(const Options& options, uid_t owner) {
   const bool missing =
       ::access(options.cert_file.c_str(), F_OK) != 0 && ::access(options.key_file.c_str(), F_OK) != 0;
   if (missing && !options.enable_ssl) return net::TlsServer();
-  return net::load_tls_server({owner, options.cert_file, options.key_file, options.tls_min_version,
-                               options.tls_ciphers, options.tls_ciphersuites});
+  auto tls = net::load_tls_server({owner, options.cert_file, options.key_file, options.tls_min_version,
+                                   options.tls_ciphers, options.tls_ciphersuites});
+  if (tls && !options.enable_ssl) tls->key.reset();  // its text is enough for workers
+  return tls;
 }
 
 // For control clients alone, and only if the operator says so. None: they get what viewers get.
@@ -264,8 +266,10 @@ void Master::fork_failed(uint32_t id, int error) {
 
 void Master::forget() {
   control_.forget();
-  tls_.key.reset();  // unless the handover holds it too
-  legacy_tls_.key.reset();
+  for (net::TlsServer* tls : {&tls_, &legacy_tls_}) {
+    tls->key.reset();
+    tls->key_text.wipe();
+  }
   for (auto& [id, asked] : asked_) asked.made_password.wipe();
   for (ipc::Handover& other : next_) {
     other.password.wipe();

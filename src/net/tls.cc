@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "vncauthproxy/base/fd.h"
@@ -92,6 +93,15 @@ Result<Handle<EVP_PKEY>> load_key(const TlsSettings& settings, const SSL_CTX* co
   return key;
 }
 
+base::Secret text_of(const EVP_PKEY* key) {
+  uint8_t* text = nullptr;
+  const int size = i2d_PrivateKey(key, &text);
+  if (size <= 0) throw std::bad_alloc();
+  base::Secret secret({reinterpret_cast<const char*>(text), static_cast<size_t>(size)});
+  OPENSSL_clear_free(text, static_cast<size_t>(size));
+  return secret;
+}
+
 }  // namespace
 
 Result<TlsServer> load_tls_server(const TlsSettings& settings) {
@@ -106,13 +116,21 @@ Result<TlsServer> load_tls_server(const TlsSettings& settings) {
   auto key = load_key(settings, tls.context.get());
   if (!key) return std::move(key.error());
   tls.key = std::move(*key);
+  tls.key_text = text_of(tls.key.get());
+  tls.key_type = EVP_PKEY_get_base_id(tls.key.get());
   return tls;
 }
 
 TlsServer share(const TlsServer& tls) {
   SSL_CTX_up_ref(tls.context.get());
-  EVP_PKEY_up_ref(tls.key.get());
-  return {Handle<SSL_CTX>(tls.context.get()), Handle<EVP_PKEY>(tls.key.get())};
+  return {Handle<SSL_CTX>(tls.context.get()), nullptr, base::Secret(tls.key_text.reveal()), tls.key_type};
+}
+
+void unlock(TlsServer& tls) {
+  const auto text = base::as_bytes(tls.key_text.reveal());
+  const uint8_t* at = text.data();
+  tls.key.reset(d2i_PrivateKey(tls.key_type, nullptr, &at, static_cast<long>(text.size())));
+  if (!tls.key) throw std::bad_alloc();  // it was a key when it was read
 }
 
 std::chrono::seconds certificate_life(const TlsServer& tls) {

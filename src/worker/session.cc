@@ -63,6 +63,7 @@ void Session::enter(Phase phase) {
           loop_, handover_, [this](Result<Backend> result) { backend_reached(std::move(result)); });
       break;
     case Phase::awaiting_viewer:
+      if (handover_.tls) net::unlock(handover_.tls);
       viewer_side_ = std::make_unique<ViewerSide>(
           loop_, handover_, [this](VerifiedViewer viewer) { viewer_verified(std::move(viewer)); },
           [this](std::string reason) { end(std::move(reason)); });

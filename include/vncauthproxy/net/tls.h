@@ -10,14 +10,18 @@
 
 #include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/result.h"
+#include "vncauthproxy/base/secret.h"
 
 namespace vncauthproxy::net {
 
-// What the server side of a TLS stream is made of. The key stays out of the context, so that a forked child
-// that needs none can free it alone: freeing a whole context would copy a hundred KiB of the parent's memory.
+// What the server side of a TLS stream is made of. The key stays out of the context: as an object it is
+// spread over OpenSSL's memory, which a forked child would have to copy to wipe it there. So who forks keeps
+// its text alone, and who talks TLS makes the object of it.
 struct TlsServer {
   base::Handle<SSL_CTX> context;  // null: there is no TLS
-  base::Handle<EVP_PKEY> key;
+  base::Handle<EVP_PKEY> key;     // null: locked
+  base::Secret key_text;          // DER, as i2d_PrivateKey() writes it
+  int key_type = 0;               // EVP_PKEY_EC ...
 
   explicit operator bool() const { return context != nullptr; }
 };
@@ -35,8 +39,10 @@ struct TlsSettings {
 // The key file must be a regular file of root or of this user, closed to others, and match the certificate.
 // Error texts name the file or setting and what is wrong, in OpenSSL's words where it has any.
 base::Result<TlsServer> load_tls_server(const TlsSettings& settings);
-// Another owner of the same.
+// Another owner of the same, locked.
 TlsServer share(const TlsServer& tls);
+// Before the first stream. Throws std::bad_alloc.
+void unlock(TlsServer& tls);
 
 // Until the certificate ends; negative: it has.
 std::chrono::seconds certificate_life(const TlsServer& tls);
