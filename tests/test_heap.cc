@@ -79,7 +79,7 @@ void reallocation_keeps_what_fits(NoFixture&) {
     begin_heap(kSpace);
     auto* text = static_cast<char*>(heap_reallocate(nullptr, 6));
     std::memcpy(text, "bytes", 6);
-    for (const size_t size : {40, 4000, 400000, 50}) {
+    for (const size_t size : {40u, 4000u, 400000u, 50u}) {
       text = static_cast<char*>(heap_reallocate(text, size));
       if (text == nullptr || std::strcmp(text, "bytes") != 0 || heap_usable_size(text) < size) return 1;
     }

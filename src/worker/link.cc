@@ -15,7 +15,8 @@ using proto::WsCodec;
 
 namespace {
 
-constexpr size_t kRawBuffer = 16 * 1024;
+// Where frames are read to. On the stack each of its pages would be probed, and stay.
+std::array<uint8_t, 16 * 1024> raw;
 constexpr unsigned kMaxUnanswered = 2;
 
 }  // namespace
@@ -37,19 +38,18 @@ Io Link::receive(std::span<uint8_t> into) {
     return {codec_->failure().code != 0 ? IoStatus::error : IoStatus::end};
   }
   // Unwrapping makes bytes fewer, but for the slack: what fits raw fits unwrapped.
-  std::array<uint8_t, kRawBuffer> room;
-  const size_t most = std::min(room.size(), into.size() - WsCodec::kDecodeSlack);
+  const size_t most = std::min(raw.size(), into.size() - WsCodec::kDecodeSlack);
   size_t size = std::min(most, early_.size());
   if (size > 0) {
-    std::copy_n(early_.begin(), size, room.begin());
+    std::copy_n(early_.begin(), size, raw.begin());
     early_.erase(early_.begin(), early_.begin() + static_cast<long>(size));
   } else {
-    const Io io = stream_.read(std::span(room).first(most));
+    const Io io = stream_.read(std::span(raw).first(most));
     if (io.status != IoStatus::ok) return io;
     size = io.count;
   }
   heard_ = true;
-  const size_t count = codec_->decode(base::Bytes(room).first(size), into);
+  const size_t count = codec_->decode(base::Bytes(raw).first(size), into);
   if (!send_control()) return {IoStatus::error};
   if (count > 0) return {IoStatus::ok, count};
   return codec_->input_over() ? receive(into) : Io{IoStatus::again};
