@@ -88,7 +88,11 @@ void Door::answer_page(const proto::RequestHead& head) {
   if (const auto* refusal = std::get_if<proto::HttpRefusal>(&candidates))
     return refuse(*refusal, without_body);
   page_ = pages_.open(std::get<0>(candidates));
-  if (!page_.file) return refuse({404, "There is no such page.", ""}, without_body);
+  if (!page_.file) {
+    refuse({404, "There is no such page.", ""}, without_body);
+    trouble_.clear();  // pages name files that a package left out: nobody misbehaves
+    return;
+  }
   base::log_debug("page %s", base::escape(page_.path).c_str());  // the target's query may hold a password
   last_answer_ = !proto::keeps_alive(head);
   out_ = proto::page_head(proto::media_type(page_.path), page_.size, !last_answer_);

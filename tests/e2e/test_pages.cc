@@ -293,6 +293,8 @@ void pages_cost_the_forwarding_nothing(Fixture& f) {
     f.check_kind(viewer.log_in(kViewerSecret) == Verdict::admitted && viewer.echoes("hello"), kind,
                  "and then the viewer");
   }
+  // Consoles ask for files that their packages leave out: no event for the log.
+  f.check(f.daemon.log().find("no such page") == std::string::npos, "missing pages are quiet");
 }
 
 // A file that shrinks under a download: the connection ends, for its length was promised.
