@@ -242,6 +242,19 @@ void addresses_not_ours_are_refused_by_name(Fixture& f) {
   assert_true(named);
 }
 
+// "localhost" where IPv6 is switched off.
+void an_ipv6_address_may_be_missing_beside_another(Fixture& f) {
+  const int v4_missing = f.listen({"127.0.0.1", "192.0.2.7"}, 0);
+  const int v6_missing = f.listen({"2001:db8::7", "127.0.0.1"}, 0);
+  const size_t listeners = f.ours.size();
+  const int alone = f.listen({"2001:db8::7"}, 0);
+  assert_int_equal(v4_missing, ErrorCode::system);
+  assert_int_equal(v6_missing, kOk);
+  assert_int_equal(listeners, 1);
+  assert_int_equal(alone, ErrorCode::unsupported);
+  assert_true(f.says("[2001:db8::7]:0"));
+}
+
 void no_address_is_an_error(Fixture&) {
   bool refused = false;
   { refused = !listen_on_all({}, 0); }
@@ -356,6 +369,7 @@ int main() {
       TEST(Fixture, a_bound_port_that_nobody_listens_on_is_free),
       TEST(Fixture, live_sessions_do_not_keep_the_port),
       TEST(Fixture, addresses_not_ours_are_refused_by_name),
+      TEST(Fixture, an_ipv6_address_may_be_missing_beside_another),
       TEST(Fixture, no_address_is_an_error),
       TEST(Fixture, without_descriptors_it_says_so),
       TEST(Fixture, accepted_sockets_are_ready_for_use),

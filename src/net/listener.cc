@@ -30,6 +30,9 @@ Error listen_error(const Endpoint& endpoint) {
   if (code == EADDRINUSE) kind = ErrorCode::in_use;
   if (code == EACCES) kind = ErrorCode::denied;
   if (code == EAFNOSUPPORT) kind = ErrorCode::unsupported;
+  // IPv6 that is switched off leaves its sockets, but no addresses; names like localhost have one all the
+  // same.
+  if (code == EADDRNOTAVAIL && endpoint.family() == AF_INET6) kind = ErrorCode::unsupported;
   return {kind, "cannot listen on " + endpoint.to_string() + ": " + std::strerror(code)};
 }
 
