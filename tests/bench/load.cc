@@ -6,7 +6,8 @@
 //   load MODE KEY=VALUE...
 //
 //   bulk   sessions=N seconds=S [verify=1]       flood toward the viewers: bytes, seconds, CPU of the proxy
-//   trip   rounds=N [beside=1]                   round trips of 64 bytes, alone or beside a flood
+//   trip   rounds=N seconds=S [beside=1]         round trips of 64 bytes, as many as there is time for, alone
+//                                                or beside a flood
 //   setup  count=N lanes=N [users=N]             forwardings asked for, reached and left again
 //   hold   state=waiting|live levels=N,N... [probes=N seconds=S]
 //                                                memory at each level; live ones echo; with probes also the
@@ -216,6 +217,7 @@ class RoundTrips : public Viewer::Observer {
 
 Json trip(Arguments& arguments) {
   const unsigned long rounds = arguments.number("rounds", "20000");
+  const double seconds = arguments.seconds("seconds", "3");
   const bool beside = arguments.number("beside", "0") != 0;
   // The flood shares this loop with the clock of the round trips; small writes keep the two apart.
   Scene scene(arguments, 32 * 1024);
@@ -231,10 +233,15 @@ Json trip(Arguments& arguments) {
     viewer.ask(0, 1);
   else
     viewer.connect();
-  const unsigned long warm_up = rounds / 10;
-  scene.loop.run_until([&] { return trips.times.size() >= rounds + warm_up; }, kPatience,
-                       [&] { return std::to_string(trips.times.size()) + " round trips were made"; });
-  trips.times.erase(trips.times.begin(), trips.times.begin() + static_cast<std::ptrdiff_t>(warm_up));
+  const auto made = [&](unsigned long wanted) {
+    const Clock::time_point end = Clock::now() + to_milliseconds(seconds);
+    scene.loop.run_until(
+        [&] { return trips.times.size() >= wanted || (Clock::now() > end && !trips.times.empty()); },
+        kPatience, [] { return "no round trip was made"; });
+  };
+  made(rounds / 10);
+  trips.times.clear();  // they were the warm-up
+  made(rounds);
   return Json(packed(percentiles(trips.times)));
 }
 

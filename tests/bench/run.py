@@ -130,7 +130,7 @@ class Bench:
                 for group, wraps in GROUPS:
                     for proxy, wrap in self.rows_of(proxies, wraps):
                         self.measure("trip", f"{group}, {when}", proxy, wrap, "trip", rounds=self.size.rounds,
-                                     beside=beside)
+                                     seconds=2 * self.size.seconds, beside=beside)
 
     def setup(self, daemon, floor):
         for _ in range(self.size.repetitions):
