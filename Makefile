@@ -73,6 +73,7 @@ ipc_SRC := \
   message
 
 master_SRC := \
+  capacity \
   control_conn \
   control_server \
   flash_policy \
@@ -136,6 +137,7 @@ unit_ipc := \
   channel \
   message
 unit_master := \
+  capacity \
   control_conn \
   control_server \
   login \

@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "master/capacity.h"
 #include "master/master.h"
 #include "vncauthproxy/base/heap.h"
 #include "vncauthproxy/base/log.h"
@@ -99,7 +100,6 @@ int serve(const Options& options, master::Prepared prepared, base::Readiness rea
 Result<void> settle(const Options& options, const std::optional<base::Identity>& identity,
                     master::Listeners& listeners) {
   if (auto opened = master::open_listeners(options, identity, listeners); !opened) return opened;
-  base::raise_descriptor_limit();
   if (!identity) return {};
   if (auto given = base::give_log_to(identity->uid, identity->gid); !given) return given;
   return base::become(*identity);
@@ -135,7 +135,10 @@ int run_daemon(const Options& options) {
     return give_up(settled.error());
   }
 
+  master::raise_limits();
   base::log_info("vncauthproxy starts");
+  for (const std::string& line : master::shortfalls(options, master::read_limits()))
+    base::log_warning("%s", line.c_str());
   for (const std::string& line : options.old_spellings) base::log_warning("%s", line.c_str());
   const int status = serve(options, std::move(*prepared), std::move(readiness));
   pid_file->remove();
@@ -155,6 +158,9 @@ int check_configuration(const Options& options) {
   const uid_t owner = identity ? owner_of_files(*identity) : ::geteuid();
   if (auto prepared = master::prepare(options, owner); !prepared) complain(prepared.error());
   if (auto checked = master::check_listeners(options); !checked) complain(checked.error());
+  master::raise_limits();
+  for (const std::string& line : master::shortfalls(options, master::read_limits()))
+    std::fprintf(stderr, "vncauthproxy: warning: %s\n", line.c_str());
   if (status == 0) std::printf("the configuration is fine\n");
   return status;
 }

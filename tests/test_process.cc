@@ -553,17 +553,6 @@ void without_root_it_is_an_error(NoFixture&) {
   assert_int_equal(end_of(child), 0);
 }
 
-void raises_the_limit_of_descriptors(NoFixture&) {
-  const pid_t child = in_child([] {
-    const rlimit low{64, 128};
-    if (::setrlimit(RLIMIT_NOFILE, &low) != 0) ::_exit(1);
-    if (raise_descriptor_limit() != 128) ::_exit(2);
-    rlimit now{};
-    ::_exit(::getrlimit(RLIMIT_NOFILE, &now) == 0 && now.rlim_cur == 128 ? 0 : 3);
-  });
-  assert_int_equal(end_of(child), 0);
-}
-
 }  // namespace
 }  // namespace vncauthproxy::base
 
@@ -596,7 +585,6 @@ int main() {
       TEST(NoFixture, gives_up_all_privileges),
       TEST(NoFixture, stays_root_for_those_who_insist),
       TEST(NoFixture, without_root_it_is_an_error),
-      TEST(NoFixture, raises_the_limit_of_descriptors),
   };
   return vncauthproxy::testing::run_group("process", tests);
 }

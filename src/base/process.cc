@@ -281,12 +281,4 @@ Result<void> become(const Identity& identity) {
   return {};
 }
 
-size_t raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
-  const rlimit raised{limit.rlim_max, limit.rlim_max};
-  if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
-  return static_cast<size_t>(limit.rlim_cur);
-}
-
 }  // namespace vncauthproxy::base

@@ -63,7 +63,4 @@ Result<Identity> find_identity(const std::string& user, const std::string& group
 // capabilities stay. Every failure is an Error; the caller must not run on.
 Result<void> become(const Identity& identity);
 
-// Raises the soft limit of descriptors to the hard one; returns it.
-size_t raise_descriptor_limit();
-
 }  // namespace vncauthproxy::base
