@@ -150,7 +150,7 @@ class Backend::Connection : public Handler {
 };
 
 Backend::Backend(Loop& loop, base::Fd listener, size_t write_size)
-    : loop_(loop), listener_(std::move(listener)), write_size_(write_size), port_(port_of(listener_.get())) {
+    : loop_(loop), listener_(std::move(listener)), write_size_(write_size) {
   loop_.watch(listener_.get(), EPOLLIN, *this);
 }
 

@@ -29,9 +29,7 @@ class Backend : public Handler {
   // Takes over a listening socket; `write_size` is what a flood offers the kernel at once.
   Backend(Loop& loop, base::Fd listener, size_t write_size = kFloodPeriod);
   ~Backend() override;
-  uint16_t port() const { return port_; }
   size_t connections() const { return connections_.size(); }
-  size_t write_size() const { return write_size_; }
   void ready(uint32_t events) override;
 
  private:
@@ -41,7 +39,6 @@ class Backend : public Handler {
   Loop& loop_;
   base::Fd listener_;
   size_t write_size_;
-  uint16_t port_;
   std::unordered_map<int, std::unique_ptr<Connection>> connections_;
 };
 

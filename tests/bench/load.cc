@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The load generator: one process, one epoll loop, fake backends and viewers both, so that on a machine with
-// two cores the other one is the proxy's. One call is one measurement, printed as one JSON object; run.py
-// calls it for every proxy in turn and makes the tables.
+// The load generator: one epoll loop with fake backends and viewers both, so that on a machine with two cores
+// the other one is the proxy's. For bulk the backends are a process of their own. One call is one
+// measurement, printed as one JSON object; run.py calls it for every proxy in turn and makes the tables.
 //
 //   load MODE KEY=VALUE...
 //
@@ -20,10 +20,13 @@
 
 #include <fcntl.h>
 #include <jansson.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -135,16 +138,45 @@ base::Fd backend_listener(unsigned long given) {
 
 // What every measuring mode has.
 struct Scene {
-  explicit Scene(Arguments& arguments, size_t write_size = kFloodPeriod)
-      : backend(loop, backend_listener(arguments.number("backend_fd", "0")), write_size),
+  explicit Scene(Arguments& arguments)
+      : backend_listener(bench::backend_listener(arguments.number("backend_fd", "0"))),
         route(to_route(arguments.text("via", "direct"), to_wrapping(arguments.text("wrap", "plain")),
-                       backend.port())),
+                       port_of(backend_listener.get()))),
         proxy(static_cast<pid_t>(arguments.number("pid", "0"))) {}
 
   Loop loop;
-  Backend backend;
+  base::Fd backend_listener;  // for a Backend or a BackendProcess to take over
   Route route;
   ProcessTree proxy;
+};
+
+// Backends apart from the viewers, as they are in life. Were both ends of a flood one thread, the direct
+// connection would be measured in one core's cache with nobody ever asleep, which no connection is.
+class BackendProcess {
+ public:
+  explicit BackendProcess(base::Fd listener) {
+    const pid_t parent = ::getpid();
+    pid_ = ::fork();
+    if (pid_ < 0) die("fork: %s", std::strerror(errno));
+    if (pid_ == 0) serve(std::move(listener), parent);
+  }
+  ~BackendProcess() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  BackendProcess(const BackendProcess&) = delete;
+  BackendProcess& operator=(const BackendProcess&) = delete;
+
+ private:
+  [[noreturn]] static void serve(base::Fd listener, pid_t parent) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    Loop loop;
+    const Backend backend(loop, std::move(listener));
+    while (::getppid() == parent) loop.run_for(std::chrono::seconds(1));
+    ::_exit(1);
+  }
+
+  pid_t pid_;
 };
 
 std::chrono::milliseconds to_milliseconds(double seconds) {
@@ -180,6 +212,7 @@ Json bulk(Arguments& arguments) {
   const bool verified = arguments.number("verify", "0") != 0;
   Scene scene(arguments);
   arguments.all_taken();
+  const BackendProcess backend(std::move(scene.backend_listener));
   Fleet fleet(scene.loop, scene.route);
   fleet.open(sessions, verified ? Behaviour::verified_flood : Behaviour::flood, Fleet::Goal::running);
   fleet.drain(4 * kFloodPeriod);  // sockets and pipes have grown to their size by then
@@ -220,8 +253,10 @@ Json trip(Arguments& arguments) {
   const double seconds = arguments.seconds("seconds", "3");
   const bool beside = arguments.number("beside", "0") != 0;
   // The flood shares this loop with the clock of the round trips; small writes keep the two apart.
-  Scene scene(arguments, 32 * 1024);
+  constexpr size_t kSmallWrite = 32 * 1024;
+  Scene scene(arguments);
   arguments.all_taken();
+  const Backend backend(scene.loop, std::move(scene.backend_listener), kSmallWrite);
   Fleet flood(scene.loop, scene.route);
   if (beside) {
     flood.open(1, Behaviour::flood, Fleet::Goal::running);
@@ -252,11 +287,12 @@ Json setup(Arguments& arguments) {
   Scene scene(arguments);
   arguments.all_taken();
   if (!scene.route.by_control || lanes == 0 || users == 0) die("setup needs via=control:N, lanes and users");
+  const Backend backend(scene.loop, std::move(scene.backend_listener));
   if (users == 1) SetUp(scene.loop, scene.route, 1).run(lanes, lanes);  // the login is known from here on
   const double cpu = scene.proxy.cpu_seconds();
   const SetUp::Outcome outcome = SetUp(scene.loop, scene.route, users).run(count, lanes);
   // Workers of sessions that are over are part of the price: let them end before the last look.
-  scene.loop.run_until([&] { return scene.backend.connections() == 0; }, kPatience,
+  scene.loop.run_until([&] { return backend.connections() == 0; }, kPatience,
                        [] { return "the proxy keeps connections to the backend"; });
   return Json(::json_pack("{s:f, s:f, s:o, s:o}", "per_second", static_cast<double>(count) / outcome.seconds,
                           "cpu_us_each", (scene.proxy.cpu_seconds() - cpu) * 1e6 / static_cast<double>(count),
@@ -321,6 +357,7 @@ Json hold(Arguments& arguments) {
   Scene scene(arguments);
   arguments.all_taken();
   if (state != "live" && state != "waiting") die("state=%s is not live or waiting", state.c_str());
+  const Backend backend(scene.loop, std::move(scene.backend_listener));
   const bool live = state == "live";
   const Json result(::json_pack("{s:o, s:[]}", "before", packed(memory_of(scene.proxy)), "levels"));
   Fleet fleet(scene.loop, scene.route);

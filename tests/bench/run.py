@@ -4,7 +4,8 @@
 several times round, and prints tables and the ratios this project promises. The raw figures go to bench.json.
 
 Every figure of one table is from one run on one machine, repetitions interleaved: compare within a table, not between
-machines. CPU is that of the proxy's whole process tree; the generator is one process that plays backends and viewers."""
+machines. CPU is that of the proxy's whole process tree; the generator plays backends and viewers, for bulk in one
+process each."""
 
 import argparse
 import json
