@@ -3,10 +3,12 @@
 // it.
 #include "vncauthproxy/net/loop.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <ctime>
 #include <memory>
 #include <string>
@@ -296,6 +298,23 @@ void run_ends_when_nothing_is_left(Fixture& f) {
   assert_int_equal(f.calls, 1);
 }
 
+// The user's pipes are counted, and there are many workers: what they do not need is others'.
+void a_loop_takes_a_page_of_the_users_pipes(Fixture&) {
+  constexpr size_t kLoops = 4;
+  const auto in_pipes = [] {
+    long bytes = 0;
+    for (int fd = STDERR_FILENO + 1; fd < 64; ++fd) bytes += std::max(0, ::fcntl(fd, F_GETPIPE_SZ));
+    return bytes;
+  };
+  const long before = in_pipes();
+  long taken = 0;
+  {
+    const std::vector<Loop> loops(kLoops);
+    taken = in_pipes() - before;
+  }
+  assert_in_range(taken, 1, 2 * kLoops * static_cast<size_t>(::sysconf(_SC_PAGESIZE)));
+}
+
 void stop_lets_the_callback_under_way_finish(Fixture& f) {
   f.watch = std::make_unique<Watch>(f.loop, f.pair.first.get(), Watch::For::reading, [&f] {
     f.loop.stop();
@@ -339,6 +358,7 @@ int main() {
       TEST(Fixture, a_signal_is_told_from_the_loop),
       TEST(Fixture, a_signal_may_end_itself),
       TEST(Fixture, run_ends_when_nothing_is_left),
+      TEST(Fixture, a_loop_takes_a_page_of_the_users_pipes),
       TEST(Fixture, stop_lets_the_callback_under_way_finish),
   };
   return vncauthproxy::testing::run_group("loop", tests);

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vncauthproxy/net/loop.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
 #include <new>
 #include <utility>
 
+#include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/heap.h"
 
 namespace vncauthproxy::net {
@@ -17,6 +22,26 @@ timeval to_timeval(std::chrono::milliseconds delay) {
   return time;
 }
 
+// What the next descriptors will be numbered; no thread of ours could take one meanwhile.
+std::array<int, 3> next_descriptors() {
+  std::array<base::Fd, 3> taken;
+  std::array<int, 3> numbers{};
+  for (size_t i = 0; i < taken.size(); ++i) {
+    taken[i] = base::Fd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
+    numbers[i] = taken[i].get();
+  }
+  return numbers;
+}
+
+// libevent makes a pipe for signals with every base, and the kernel counts its 64 KiB against what the user
+// may have in pipes (fs.pipe-user-pages-soft): a thousand workers would leave nothing to those that carry
+// bulk. A byte for a signal fits a page.
+void shrink_pipe_among(const std::array<int, 3>& descriptors) {
+  constexpr int kPage = 4096;
+  for (const int fd : descriptors)
+    if (::fcntl(fd, F_GETPIPE_SZ) > kPage) ::fcntl(fd, F_SETPIPE_SZ, kPage);
+}
+
 }  // namespace
 
 Loop::Loop(Changes changes) {
@@ -26,8 +51,10 @@ Loop::Loop(Changes changes) {
   event_config_set_flag(config.get(), EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
   // It forbids watching two duplicates of one descriptor, which nothing here does.
   if (changes == Changes::folded) event_config_set_flag(config.get(), EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+  const std::array<int, 3> descriptors = next_descriptors();
   base_.reset(event_base_new_with_config(config.get()));
   if (!base_) throw std::bad_alloc();
+  shrink_pipe_among(descriptors);
 }
 
 void Loop::run() {
