@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -13,10 +14,12 @@
 #include <array>
 #include <cerrno>
 #include <cstdarg>
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <iterator>
+#include <new>
 #include <utility>
 
 #include "vncauthproxy/base/fd.h"
@@ -40,9 +43,11 @@ struct Log {
   std::function<void(LogLevel, std::string_view)> sink;
 };
 
-// Never destroyed: a line may be written while the program ends.
+// Never destroyed: a line may be written while the program ends. And not on the heap: a worker, which writes
+// to it, would copy a page for that alone.
 Log& the_log() {
-  static Log& log = *new Log;
+  alignas(Log) static std::byte place[sizeof(Log)];
+  static Log& log = *new (place) Log;
   return log;
 }
 
@@ -82,26 +87,49 @@ Fd connect_syslog(const std::string& path) {
 
 // ---- writing
 
-std::tm local_time() {
+// Worked out once for all lines of a second.
+const std::tm& local_time() {
+  static std::time_t last = -1;
+  static std::tm local{};
   const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  ::localtime_r(&now, &local);
+  if (std::exchange(last, now) != now) ::localtime_r(&now, &local);
   return local;
+}
+
+// A line in front of its text: no copy of that is made to put the two together.
+struct Prefix {
+  std::array<char, 128> room;
+  size_t size = 0;
+};
+
+[[gnu::format(printf, 1, 2)]] Prefix make_prefix(const char* format, ...) {
+  Prefix prefix;
+  std::va_list arguments;
+  va_start(arguments, format);
+  const int size = std::vsnprintf(prefix.room.data(), prefix.room.size(), format, arguments);
+  va_end(arguments);
+  if (size > 0) prefix.size = std::min(static_cast<size_t>(size), prefix.room.size() - 1);
+  return prefix;
+}
+
+iovec piece(std::string_view text) {
+  return {const_cast<char*>(text.data()), text.size()};
 }
 
 // A system logger that was started again has a new socket: one more try.
 void write_syslog(Log& log, LogLevel level, std::string_view text) {
   char when[32] = "";
-  const std::tm now = local_time();
-  std::strftime(when, sizeof when, "%b %e %H:%M:%S", &now);
-  char line[kMaxLine];
-  const int size = std::snprintf(line, sizeof line, "<%d>%s %s[%d]: %.*s", priority_of(level), when, kProgram,
-                                 static_cast<int>(::getpid()), static_cast<int>(text.size()), text.data());
-  if (size <= 0) return;
+  std::strftime(when, sizeof when, "%b %e %H:%M:%S", &local_time());
+  const Prefix prefix =
+      make_prefix("<%d>%s %s[%d]: ", priority_of(level), when, kProgram, static_cast<int>(::getpid()));
+  iovec pieces[] = {piece({prefix.room.data(), prefix.size}), piece(text)};
+  msghdr message{};
+  message.msg_iov = pieces;
+  message.msg_iovlen = std::size(pieces);
   for (int attempt = 0; attempt < 2; ++attempt) {
     if (!log.syslog) log.syslog = connect_syslog(log.syslog_path);
     if (!log.syslog) return;
-    if (::send(log.syslog.get(), line, static_cast<size_t>(size), MSG_NOSIGNAL) >= 0) return;
+    if (::sendmsg(log.syslog.get(), &message, MSG_NOSIGNAL) >= 0) return;
     if (errno == EAGAIN || errno == ENOBUFS || errno == EINTR) return;  // it is there and has no room
     log.syslog.reset();
   }
@@ -109,41 +137,55 @@ void write_syslog(Log& log, LogLevel level, std::string_view text) {
 
 void write_stream(int fd, LogLevel level, std::string_view text) {
   char when[32] = "";
-  const std::tm now = local_time();
-  std::strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &now);
-  char line[kMaxLine];
-  const int size =
-      std::snprintf(line, sizeof line, "%s %s[%d]  %s: %.*s\n", when, kProgram, static_cast<int>(::getpid()),
-                    name_of(level), static_cast<int>(text.size()), text.data());
-  if (size <= 0) return;
+  std::strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &local_time());
+  const Prefix prefix =
+      make_prefix("%s %s[%d]  %s: ", when, kProgram, static_cast<int>(::getpid()), name_of(level));
+  static_assert(std::tuple_size_v<decltype(prefix.room)> + kMaxText + 1 <= kMaxLine);
+  const iovec pieces[] = {piece({prefix.room.data(), prefix.size}), piece(text), piece("\n")};
   pollfd ready{fd, POLLOUT, 0};
   if (::poll(&ready, 1, 0) <= 0) return;
   // A full disk, a closed terminal: there is nobody left to tell.
-  if (::write(fd, line, static_cast<size_t>(size)) < 0) return;
+  if (::writev(fd, pieces, std::size(pieces)) < 0) return;
 }
 
-// Into `room`, as one line. Returns the part used.
-std::string_view one_line(std::string_view text, std::array<char, kMaxText>& room) {
-  const bool cut = text.size() > room.size();
-  size_t size = std::min(text.size(), room.size());
-  std::transform(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(size), room.begin(), [](char c) {
+// Text on its way into the log: at most kMaxText bytes, and one more that shows there were too many.
+using Text = std::array<char, kMaxText + 2>;
+
+// Makes it one line. Returns the part used.
+std::string_view one_line(Text& text, size_t size) {
+  const bool cut = size > kMaxText;
+  size = std::min(size, kMaxText);
+  std::transform(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(size), text.begin(), [](char c) {
     const auto byte = static_cast<unsigned char>(c);
     return byte < 0x20 || byte == 0x7f ? ' ' : c;
   });
   if (cut) {
     size -= 3;
-    while (size > 0 && (static_cast<unsigned char>(room[size]) & 0xc0) == 0x80) --size;
-    std::memcpy(room.data() + size, "...", 3);
+    while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) --size;
+    std::memcpy(text.data() + size, "...", 3);
     size += 3;
   }
-  return {room.data(), size};
+  return {text.data(), size};
+}
+
+void log_text(LogLevel level, Text& text, size_t size) {
+  const int saved_errno = errno;
+  Log& log = the_log();
+  const std::string_view line = one_line(text, size);
+  if (log.sink)
+    log.sink(level, line);
+  else if (log.kind == Kind::syslog)
+    write_syslog(log, level, line);
+  else
+    write_stream(log.kind == Kind::file ? log.file.get() : STDERR_FILENO, level, line);
+  errno = saved_errno;
 }
 
 [[gnu::format(printf, 2, 0)]] void log_formatted(LogLevel level, const char* format, std::va_list arguments) {
   if (!log_enabled(level)) return;
-  std::array<char, kMaxText + 2> text;  // one byte over the limit, so that log_line() sees what does not fit
+  Text text;
   const int size = std::vsnprintf(text.data(), text.size(), format, arguments);
-  if (size >= 0) log_line(level, {text.data(), std::min(static_cast<size_t>(size), text.size() - 1)});
+  if (size >= 0) log_text(level, text, std::min(static_cast<size_t>(size), text.size() - 1));
 }
 
 // ---- escaping
@@ -268,17 +310,8 @@ bool log_enabled(LogLevel level) {
 
 void log_line(LogLevel level, std::string_view text) {
   if (!log_enabled(level)) return;
-  const int saved_errno = errno;
-  Log& log = the_log();
-  std::array<char, kMaxText> room;
-  const std::string_view line = one_line(text, room);
-  if (log.sink)
-    log.sink(level, line);
-  else if (log.kind == Kind::syslog)
-    write_syslog(log, level, line);
-  else
-    write_stream(log.kind == Kind::file ? log.file.get() : STDERR_FILENO, level, line);
-  errno = saved_errno;
+  Text room;
+  log_text(level, room, text.copy(room.data(), room.size() - 1));
 }
 
 void log_error(const char* format, ...) {

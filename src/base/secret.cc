@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -29,16 +30,16 @@ Secret& Secret::operator=(Secret&& other) noexcept {
 }
 
 void Secret::wipe() {
-  if (text_) OPENSSL_cleanse(text_.get(), size_);
+  if (text_) ::explicit_bzero(text_.get(), size_);
   text_.reset();
   size_ = 0;
 }
 
 void wipe(std::span<uint8_t> bytes) {
-  OPENSSL_cleanse(bytes.data(), bytes.size());
+  ::explicit_bzero(bytes.data(), bytes.size());
 }
 void wipe(std::span<char> text) {
-  OPENSSL_cleanse(text.data(), text.size());
+  ::explicit_bzero(text.data(), text.size());
 }
 
 bool equal_secrets(std::string_view a, std::string_view b) {

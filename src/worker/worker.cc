@@ -3,7 +3,6 @@
 
 #include <signal.h>
 #include <sys/resource.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,7 +24,6 @@ void close_all_but(const ipc::Handover& handover) {
   for (const base::Fd& listener : handover.listeners) kept.push_back(static_cast<unsigned>(listener.get()));
   if (handover.web) kept.push_back(static_cast<unsigned>(handover.web.get()));
   std::sort(kept.begin(), kept.end());
-  ::closelog();  // or syslog() would write into whatever gets its descriptor's number next
   for (size_t i = 0; i < kept.size(); ++i) {
     const unsigned last = i + 1 < kept.size() ? kept[i + 1] - 1 : ~0U;
     if (kept[i] < last) ::close_range(kept[i] + 1, last, 0);
