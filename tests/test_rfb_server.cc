@@ -150,8 +150,9 @@ void no_type_but_ours_leads_in(Fixture& f) {
 
 // Two connections of one forwarding, with the challenges they drew themselves.
 void another_connections_response_is_worth_nothing(Fixture& f) {
-  RfbServer first(f.password);
-  RfbServer second(f.password);
+  Trials trials(f.password);
+  RfbServer first(trials);
+  RfbServer second(trials);
   uint8_t room[2][RfbServer::kMaxOutput];
   base::ByteWriter first_out(room[0]);
   base::ByteWriter second_out(room[1]);
@@ -182,8 +183,8 @@ void another_connections_response_is_worth_nothing_checked(Fixture& f) {
 
 // After a refusal nothing gets in any more, not even the right response.
 std::string try_again_after(const base::Secret& password, std::string_view first) {
-  RfbServer server(password);
-  RfbServerPeer::set_challenge(server, kKnownChallenge);
+  Trials trials = testing::known_trials(password);
+  RfbServer server(trials);
   uint8_t room[RfbServer::kMaxOutput];
   base::ByteWriter out(room);
   server.greet(out);
@@ -207,11 +208,11 @@ void a_refused_viewer_gets_no_second_try(Fixture& f) {
 
 // What Synnefo's self-test sends and asserts, each message the whole of one read.
 void speaks_byte_for_byte_as_synnefo_expects(Fixture& f) {
-  RfbServer server(f.password);
+  Trials trials = testing::known_trials(f.password);
+  RfbServer server(trials);
   struct Turn {
     std::string_view viewer, answer;
   };
-  RfbServerPeer::set_challenge(server, kKnownChallenge);
   const Turn turns[] = {{"", V38}, {V38, "\1\2"}, {"\2", CHALLENGE ""sv}, {RESPONSE, OK ""sv}};
   for (const Turn& turn : turns) {
     uint8_t room[RfbServer::kMaxOutput];
@@ -233,8 +234,8 @@ void speaks_byte_for_byte_as_synnefo_expects_checked(Fixture& f) {
 // What a viewer is told that is not let through for a reason of ours, by how far it got.
 std::string refuse_after(const base::Secret& password, bool greeted, std::string_view viewer,
                          std::string_view reason) {
-  RfbServer server(password);
-  RfbServerPeer::set_challenge(server, kKnownChallenge);
+  Trials trials = testing::known_trials(password);
+  RfbServer server(trials);
   uint8_t room[RfbServer::kMaxOutput];
   base::ByteWriter before(room);
   base::ByteReader in(base::as_bytes(viewer));

@@ -26,6 +26,10 @@ Response from_hex(std::string_view hex) {
   return bytes;
 }
 
+bool passes(std::string_view password, const Challenge& challenge, base::Bytes response) {
+  return make_trial(base::Secret(password), challenge).passed_by(response);
+}
+
 struct Fixture {
   Fixture() { prepared = static_cast<bool>(prepare_vnc_auth()); }
   bool prepared = false;
@@ -54,7 +58,7 @@ void answers_as_other_implementations_do(Fixture& f) {
     const Response expected = from_hex(row.response);
     const Response actual = vnc_response(base::Secret(row.password), row.challenge);
     assert_memory_equal(actual.data(), expected.data(), expected.size());
-    const bool right = verify_response(base::Secret(row.password), row.challenge, expected);
+    const bool right = passes(row.password, row.challenge, expected);
     assert_true(right);
   }
 }
@@ -62,7 +66,7 @@ void answers_as_other_implementations_do(Fixture& f) {
 void refuses_all_but_the_right_response(Fixture&) {
   const Response right = from_hex("b866924125c8eebb9debc1db61c538e2");
   const auto accepted = [](base::Bytes response) {
-    return verify_response(base::Secret("password"), kCounting, response);
+    return passes("password", kCounting, response);
   };
   assert_true(accepted(right));
   for (size_t bit = 0; bit < 8 * right.size(); ++bit) {
@@ -76,6 +80,31 @@ void refuses_all_but_the_right_response(Fixture&) {
   assert_false(accepted(longer));
   assert_false(accepted(Response{}));
   assert_false(accepted(kCounting));  // the challenge sent back
+}
+
+// A response takes a trial: the empty one is no password that nobody set.
+void without_a_trial_nothing_passes(NoFixture&) {
+  const bool by_nothing = Trial().passed_by({});
+  const bool by_zeroes = Trial().passed_by(Response{});
+  assert_false(by_nothing);
+  assert_false(by_zeroes);
+}
+
+// The one that was made before comes first, and once.
+bool draws_first_what_was_made_before() {
+  const base::Secret password("password");
+  Trials trials(password, make_trial(password, kCounting));
+  const bool first = trials.draw().challenge == kCounting;
+  const Trial second = trials.draw();
+  const Trial third = trials.draw();
+  return first && second.challenge != kCounting && third.challenge != second.challenge &&
+         second.passed_by(vnc_response(password, second.challenge)) &&
+         !second.passed_by(vnc_response(password, third.challenge));
+}
+
+void each_draw_is_another_trial(Fixture& f) {
+  const bool right = draws_first_what_was_made_before();
+  assert_true(f.prepared && right);
 }
 
 void each_challenge_is_new(NoFixture&) {
@@ -97,6 +126,8 @@ int main() {
   const CMUnitTest tests[] = {
       TEST(Fixture, answers_as_other_implementations_do),
       TEST(Fixture, refuses_all_but_the_right_response),
+      TEST(NoFixture, without_a_trial_nothing_passes),
+      TEST(Fixture, each_draw_is_another_trial),
       TEST(NoFixture, each_challenge_is_new),
       TEST(Fixture, preparing_twice_is_harmless),
   };

@@ -11,6 +11,7 @@ Handover rehouse(Handover handover) {
   handover.destination_address = std::string(std::string_view(handover.destination_address));
   handover.server_password = base::Secret(handover.server_password.reveal());
   handover.password = base::Secret(handover.password.reveal());
+  handover.first_trial.expected = base::Secret(handover.first_trial.expected.reveal());
   handover.tls.key_text = base::Secret(handover.tls.key_text.reveal());
   handover.listeners = std::vector<base::Fd>(std::move_iterator(handover.listeners.begin()),
                                              std::move_iterator(handover.listeners.end()));

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "master/login.h"
 
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/params.h>
 
 #include <algorithm>
 #include <cstring>
@@ -18,23 +16,19 @@ std::span<uint8_t> bytes_of(std::span<char> room) {
   return {reinterpret_cast<uint8_t*>(room.data()), room.size()};
 }
 
-// Without a key yet. Looking for HMAC and SHA-256 with each login would write to OpenSSL's locks, and so to
-// pages that workers share.
-base::Handle<EVP_MAC_CTX> hmac_sha256() {
-  const base::Handle<EVP_MAC> hmac(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
-  base::Handle<EVP_MAC_CTX> context(EVP_MAC_CTX_new(hmac.get()));
-  char digest[] = "SHA256";
-  const OSSL_PARAM settings[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-                                 OSSL_PARAM_construct_end()};
-  if (!context || EVP_MAC_CTX_set_params(context.get(), settings) != 1)
-    throw std::runtime_error("HMAC-SHA256 is not available");
+// Made once. Looking for SHA-256 with each login would write to OpenSSL's locks and heap, and so to pages
+// that workers share.
+base::Handle<EVP_MD_CTX> sha256() {
+  base::Handle<EVP_MD_CTX> context(EVP_MD_CTX_new());
+  if (!context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1)
+    throw std::runtime_error("SHA-256 is not available");
   return context;
 }
 
 }  // namespace
 
 Login::Login(base::Users users)
-    : users_(std::move(users)), hmac_(hmac_sha256()), memory_(kDigestSize * (1 + kRemembered)) {
+    : users_(std::move(users)), sha256_(sha256()), memory_(kDigestSize * (1 + kRemembered)) {
   base::random_bytes(bytes_of(memory_.room()).first(kDigestSize));
 }
 
@@ -57,6 +51,8 @@ bool Login::verify(std::string_view user, const base::Secret& password) {
   return ok;
 }
 
+// SHA-256 with the key in front. That is no MAC for strangers, who could lengthen the text; but nobody is
+// shown a digest, and none is taken from anybody.
 Login::Digest Login::digest(std::string_view user, const base::Secret& password) const {
   // The length keeps "ab"+"c" and "a"+"bc" apart.
   std::vector<uint8_t> text(8 + user.size() + password.size());
@@ -64,15 +60,16 @@ Login::Digest Login::digest(std::string_view user, const base::Secret& password)
   out.u64(user.size());
   out.put(user);
   out.put(password.reveal());
-  const base::Handle<EVP_MAC_CTX> mac(EVP_MAC_CTX_dup(hmac_.get()));
   Digest digest{};
-  size_t size = 0;
-  const bool done = mac &&
-                    EVP_MAC_init(mac.get(), bytes_of(memory_.room()).data(), kDigestSize, nullptr) == 1 &&
-                    EVP_MAC_update(mac.get(), text.data(), text.size()) == 1 &&
-                    EVP_MAC_final(mac.get(), digest.data(), &size, digest.size()) == 1;
+  EVP_MD_CTX* const hash = sha256_.get();
+  const bool done =
+      EVP_DigestInit_ex(hash, nullptr, nullptr) == 1 &&
+      EVP_DigestUpdate(hash, memory_.room().data(), kDigestSize) == 1 &&
+      EVP_DigestUpdate(hash, text.data(), text.size()) == 1 &&
+      EVP_DigestFinal_ex(hash, digest.data(), nullptr) == 1 &&
+      EVP_DigestInit_ex(hash, nullptr, nullptr) == 1;  // it keeps nothing for workers to inherit
   base::wipe(std::span<uint8_t>(text));
-  if (!done || size != digest.size()) throw std::runtime_error("HMAC-SHA256 failed");
+  if (!done) throw std::runtime_error("SHA-256 failed");
   return digest;
 }
 

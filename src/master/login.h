@@ -49,7 +49,7 @@ class Login {
   bool remembered(const Digest& digest) const;
 
   base::Users users_;
-  base::Handle<EVP_MAC_CTX> hmac_;  // without a key
+  base::Handle<EVP_MD_CTX> sha256_;
   base::SecretPages memory_;        // the key, then kRemembered digests
   size_t next_ = 0;
   size_t filled_ = 0;

@@ -230,6 +230,8 @@ ipc::Handover Master::hand_over(uint32_t id, proto::Request request, Lease lease
   handover.connect_retries = options_.connect_retries;
   handover.retry_wait = options_.retry_wait;
   handover.password = std::move(request.password);
+  // Here and not in the worker: each page of OpenSSL's that a new process touches is a fault of its own.
+  handover.first_trial = proto::make_trial(handover.password, proto::new_challenge());
   handover.listeners = std::move(lease.listeners);
   handover.client_address = request.client_address;
   handover.connect_timeout = connect_timeout(request);
@@ -273,6 +275,7 @@ void Master::forget() {
   for (auto& [id, asked] : asked_) asked.made_password.wipe();
   for (ipc::Handover& other : next_) {
     other.password.wipe();
+    other.first_trial.expected.wipe();
     other.server_password.wipe();
   }
 }

@@ -17,8 +17,6 @@ void put_reason(std::string_view reason, base::ByteWriter& out) {
 
 }  // namespace
 
-RfbServer::RfbServer(const base::Secret& password) : password_(password), challenge_(new_challenge()) {}
-
 void RfbServer::greet(base::ByteWriter& out) {
   out.put(kVersion38);
   greeted_ = true;
@@ -33,12 +31,11 @@ base::Result<std::optional<Verified>> RfbServer::advance(base::ByteReader& in, b
   if (stage_ == Stage::type) {
     if (in.size() < 1) return std::optional<Verified>();
     if (in.u8() != kSecurityVncAuth) return fail(ErrorCode::unsupported, "Security type not offered", out);
-    out.put(base::Bytes(challenge_));
-    stage_ = Stage::response;
+    put_challenge(out);
   }
   if (stage_ == Stage::response) {
     if (in.size() < kChallengeSize) return std::optional<Verified>();
-    if (!verify_response(password_, challenge_, in.take(kChallengeSize)))
+    if (!trial_.passed_by(in.take(kChallengeSize)))
       return fail(ErrorCode::denied, "Authentication failed", out);
     stage_ = Stage::over;
     return std::optional(Verified());
@@ -65,14 +62,19 @@ base::Result<bool> RfbServer::take_version(base::ByteReader& in, base::ByteWrite
   version_ = spoken_version((*parsed)->minor);
   if (version_ == RfbVersion::v3_3) {
     out.u32(kSecurityVncAuth);
-    out.put(base::Bytes(challenge_));
-    stage_ = Stage::response;
+    put_challenge(out);
   } else {
     out.u8(1);
     out.u8(kSecurityVncAuth);
     stage_ = Stage::type;
   }
   return true;
+}
+
+void RfbServer::put_challenge(base::ByteWriter& out) {
+  trial_ = trials_.draw();
+  out.put(base::Bytes(trial_.challenge));
+  stage_ = Stage::response;
 }
 
 Error RfbServer::fail(ErrorCode code, std::string_view reason, base::ByteWriter& out) {

@@ -2,6 +2,7 @@
 #include "vncauthproxy/proto/vnc_auth.h"
 
 #include <stdexcept>
+#include <utility>
 
 #include "vncauthproxy/base/handles.h"
 
@@ -12,11 +13,19 @@ using base::Handle;
 
 constexpr size_t kCipherKeySize = 3 * kPasswordSize;
 
-// Never freed: OpenSSL cleans up behind main before a static object would go, and there is just one.
-Handle<EVP_CIPHER>& cipher() {
-  static auto& fetched = *new Handle<EVP_CIPHER>();
-  return fetched;
+// One for all: to make one each time would write to a dozen pages, which each forked worker copies. Never
+// freed: OpenSSL cleans up behind main before a static object would go.
+Handle<EVP_CIPHER_CTX>& cipher() {
+  static auto& context = *new Handle<EVP_CIPHER_CTX>();
+  return context;
 }
+
+bool set_key(EVP_CIPHER_CTX* context, const EVP_CIPHER* cipher,
+             std::span<const uint8_t, kCipherKeySize> key) {
+  return ::EVP_EncryptInit_ex2(context, cipher, key.data(), nullptr, nullptr) == 1;
+}
+
+constexpr std::array<uint8_t, kCipherKeySize> kNoKey{};
 
 uint8_t reverse_bits(uint8_t byte) {
   unsigned reversed = 0;
@@ -34,26 +43,28 @@ void derive_key(std::string_view password, std::span<uint8_t, kCipherKeySize> ke
 }
 
 void encrypt(std::span<const uint8_t, kCipherKeySize> key, const Challenge& challenge, Response& response) {
-  const Handle<EVP_CIPHER_CTX> context(::EVP_CIPHER_CTX_new());
+  EVP_CIPHER_CTX* const context = cipher().get();
   int written = 0;
   // Nothing of this depends on what a peer sent: a failure is a bug or the end of memory.
-  if (context == nullptr || cipher() == nullptr ||
-      ::EVP_EncryptInit_ex2(context.get(), cipher().get(), key.data(), nullptr, nullptr) != 1 ||
-      ::EVP_CIPHER_CTX_set_padding(context.get(), 0) != 1 ||
-      ::EVP_EncryptUpdate(context.get(), response.data(), &written, challenge.data(),
+  if (context == nullptr || !set_key(context, nullptr, key) ||
+      ::EVP_EncryptUpdate(context, response.data(), &written, challenge.data(),
                           static_cast<int>(challenge.size())) != 1 ||
-      written != static_cast<int>(response.size()))
+      written != static_cast<int>(response.size()) || !set_key(context, nullptr, kNoKey))
     throw std::runtime_error("the DES cipher of VNC Authentication does not work");
 }
 
 }  // namespace
 
 base::Result<void> prepare_vnc_auth() {
-  if (cipher() == nullptr) cipher().reset(::EVP_CIPHER_fetch(nullptr, "DES-EDE3-ECB", nullptr));
-  if (cipher() == nullptr)
+  if (cipher() != nullptr) return {};
+  const Handle<EVP_CIPHER> des(::EVP_CIPHER_fetch(nullptr, "DES-EDE3-ECB", nullptr));
+  Handle<EVP_CIPHER_CTX> context(::EVP_CIPHER_CTX_new());
+  if (des == nullptr || context == nullptr || !set_key(context.get(), des.get(), kNoKey) ||
+      ::EVP_CIPHER_CTX_set_padding(context.get(), 0) != 1)
     return base::Error{
         base::ErrorCode::unsupported,
         "OpenSSL offers no DES-EDE3-ECB, which VNC Authentication needs (a FIPS-only policy?)"};
+  cipher() = std::move(context);
   return {};
 }
 
@@ -72,11 +83,20 @@ Response vnc_response(const base::Secret& password, const Challenge& challenge) 
   return response;
 }
 
-bool verify_response(const base::Secret& password, const Challenge& challenge, base::Bytes response) {
-  Response expected = vnc_response(password, challenge);
-  const bool right = base::equal_secrets(base::Bytes(expected), response);
-  base::wipe(expected);
-  return right;
+bool Trial::passed_by(base::Bytes response) const {
+  return !expected.empty() && base::equal_secrets(base::as_bytes(expected.reveal()), response);
+}
+
+Trial make_trial(const base::Secret& password, const Challenge& challenge) {
+  Response response = vnc_response(password, challenge);
+  Trial trial{challenge, base::Secret(base::as_text(response))};
+  base::wipe(response);
+  return trial;
+}
+
+Trial Trials::draw() {
+  if (first_.expected.empty()) return make_trial(password_, new_challenge());
+  return std::exchange(first_, {});
 }
 
 }  // namespace vncauthproxy::proto

@@ -47,7 +47,7 @@ void VerifiedViewer::refuse(std::string_view reason) {
 struct ViewerSide::Candidate {
   Candidate(ViewerSide& side, net::Stream stream, const base::Endpoint& from)
       : door(std::in_place, std::move(stream), side.websocket(), side.pages_),
-        handshake(side.handover_.password),
+        handshake(side.trials_),
         peer(from),
         read(side.loop_, door->fd(), net::Watch::For::reading, [&side, this] { side.ready(*this); }),
         write(side.loop_, door->fd(), net::Watch::For::writing, [&side, this] { side.ready(*this); }),
@@ -77,6 +77,7 @@ struct ViewerSide::Candidate {
 ViewerSide::ViewerSide(net::Loop& loop, ipc::Handover& handover, Verified verified, GaveUp gave_up)
     : loop_(loop),
       handover_(handover),
+      trials_(handover.password, std::move(handover.first_trial)),
       verified_(std::move(verified)),
       gave_up_(std::move(gave_up)),
       attempts_left_(handover.auth_attempts),

@@ -51,7 +51,7 @@ class ViewerSide {
 
   using Verified = std::function<void(VerifiedViewer)>;
   using GaveUp = std::function<void(std::string reason)>;  // no viewer will come any more
-  // Takes the listeners and the pages out of the handover, which is a loan otherwise. One of the two
+  // Takes the listeners, the pages and the first trial out of the handover, which is a loan otherwise. One of the two
   // functions is called, once, and may destroy this object.
   ViewerSide(net::Loop& loop, ipc::Handover& handover, Verified verified, GaveUp gave_up);
   ~ViewerSide();
@@ -83,6 +83,7 @@ class ViewerSide {
 
   net::Loop& loop_;
   const ipc::Handover& handover_;
+  proto::Trials trials_;
   Verified verified_;
   GaveUp gave_up_;
   unsigned attempts_left_;

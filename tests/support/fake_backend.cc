@@ -72,11 +72,11 @@ std::string u32(uint32_t value) {
 }
 
 bool check_password(Socket& socket, const std::string& password, bool reasons) {
-  const proto::Challenge challenge = proto::new_challenge();
-  if (!socket.send(std::span<const uint8_t>(challenge))) return false;
+  const proto::Trial trial = proto::make_trial(base::Secret(password), proto::new_challenge());
+  if (!socket.send(std::span<const uint8_t>(trial.challenge))) return false;
   const auto response = socket.read(proto::kChallengeSize);
   if (!response) return false;
-  if (proto::verify_response(base::Secret(password), challenge, base::as_bytes(*response))) return true;
+  if (trial.passed_by(base::as_bytes(*response))) return true;
   static constexpr std::string_view kReason = "wrong backend password";
   socket.send(u32(1) + (reasons ? u32(kReason.size()) + std::string(kReason) : std::string()));
   return false;

@@ -9,21 +9,17 @@
 #include "vncauthproxy/proto/rfb_client.h"
 #include "vncauthproxy/proto/rfb_server.h"
 
-namespace vncauthproxy::proto {
-
-// Tests must know a challenge before it is sent, to write down what a viewer says.
-struct RfbServerPeer {
-  static void set_challenge(RfbServer& server, const Challenge& challenge) { server.challenge_ = challenge; }
-};
-
-}  // namespace vncauthproxy::proto
-
 namespace vncauthproxy::testing {
 
 inline constexpr proto::Challenge kKnownChallenge = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 // What `password` answers to it.
 inline constexpr std::string_view kKnownResponse =
     "\xb8\x66\x92\x41\x25\xc8\xee\xbb\x9d\xeb\xc1\xdb\x61\xc5\x38\xe2";
+
+// Tests must know a challenge before it is sent, to write down what a viewer says.
+inline proto::Trials known_trials(const base::Secret& password) {
+  return proto::Trials(password, proto::make_trial(password, kKnownChallenge));
+}
 
 inline std::string outcome(std::string_view sent, const std::string& end) {
   return "sent " + visible(sent) + "; " + end;
@@ -58,8 +54,8 @@ inline std::string talk_to_backend(const base::Secret& password, const Pieces& p
 
 // Toward a viewer that sends the pieces; a verified one is granted.
 inline std::string talk_to_viewer(const base::Secret& password, const Pieces& pieces) {
-  proto::RfbServer server(password);
-  proto::RfbServerPeer::set_challenge(server, kKnownChallenge);
+  proto::Trials trials = known_trials(password);
+  proto::RfbServer server(trials);
   Inbox inbox;
   uint8_t room[proto::RfbServer::kMaxOutput];
   base::ByteWriter greeting(room);

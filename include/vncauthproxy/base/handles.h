@@ -43,11 +43,8 @@ inline void release(EVP_CIPHER* p) {
 inline void release(EVP_CIPHER_CTX* p) {
   ::EVP_CIPHER_CTX_free(p);
 }
-inline void release(EVP_MAC* p) {
-  ::EVP_MAC_free(p);
-}
-inline void release(EVP_MAC_CTX* p) {
-  ::EVP_MAC_CTX_free(p);
+inline void release(EVP_MD_CTX* p) {
+  ::EVP_MD_CTX_free(p);
 }
 inline void release(EVP_PKEY* p) {
   ::EVP_PKEY_free(p);

@@ -13,6 +13,7 @@
 #include "vncauthproxy/base/secret.h"
 #include "vncauthproxy/net/tls.h"
 #include "vncauthproxy/proto/control.h"
+#include "vncauthproxy/proto/vnc_auth.h"
 
 namespace vncauthproxy::ipc {
 
@@ -28,6 +29,7 @@ struct Handover {
   std::chrono::milliseconds retry_wait{};      // between two rounds
 
   base::Secret password;                        // the viewer's
+  proto::Trial first_trial;                     // one for that password
   std::vector<base::Fd> listeners;              // bound and listening, all on one port
   std::optional<base::Network> client_address;  // where the viewer has to come from
   std::chrono::milliseconds connect_timeout{};  // how long the port stays open

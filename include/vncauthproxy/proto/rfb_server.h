@@ -10,7 +10,6 @@
 
 #include "vncauthproxy/base/bytes.h"
 #include "vncauthproxy/base/result.h"
-#include "vncauthproxy/base/secret.h"
 #include "vncauthproxy/proto/rfb.h"
 #include "vncauthproxy/proto/vnc_auth.h"
 
@@ -29,8 +28,9 @@ class RfbServer {
   enum class Stage : uint8_t { version, type, response, over };
   static constexpr size_t kMaxOutput = 512;  // room that suffices for all one call writes
 
-  // `password` is a loan for the life of this object. The challenge is drawn here, anew for each viewer.
-  explicit RfbServer(const base::Secret& password);
+  // `trials` is a loan for as long as the handshake lasts. A viewer that gets as far as its challenge draws
+  // from it.
+  explicit RfbServer(Trials& trials) : trials_(trials) {}
 
   void greet(base::ByteWriter& out);
   // Nullopt: more bytes are needed. After a Verified the rest of `in` belongs to the session, and grant() or
@@ -46,17 +46,16 @@ class RfbServer {
   Stage stage() const { return stage_; }
 
  private:
-  friend struct RfbServerPeer;  // tests and fuzzers fix the challenge; nobody else defines it
-
   base::Result<bool> take_version(base::ByteReader& in, base::ByteWriter& out);
+  void put_challenge(base::ByteWriter& out);
   base::Error fail(base::ErrorCode code, std::string_view reason, base::ByteWriter& out);
   void put_failed_result(std::string_view reason, base::ByteWriter& out);
 
-  const base::Secret& password_;
+  Trials& trials_;
+  Trial trial_;
   Stage stage_ = Stage::version;
   RfbVersion version_ = RfbVersion::v3_8;
   bool greeted_ = false;
-  Challenge challenge_;
 };
 
 }  // namespace vncauthproxy::proto

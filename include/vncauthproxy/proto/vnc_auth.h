@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <utility>
 
 #include "vncauthproxy/base/bytes.h"
 #include "vncauthproxy/base/result.h"
@@ -22,7 +23,28 @@ base::Result<void> prepare_vnc_auth();
 Challenge new_challenge();
 // What a viewer that knows `password` answers. A secret: wipe it. prepare_vnc_auth() must have succeeded.
 Response vnc_response(const base::Secret& password, const Challenge& challenge);
-// In constant time.
-bool verify_response(const base::Secret& password, const Challenge& challenge, base::Bytes response);
+
+// A challenge together with the response that is right.
+struct Trial {
+  Challenge challenge{};
+  base::Secret expected;  // empty: there is no trial
+
+  bool passed_by(base::Bytes response) const;  // in constant time
+};
+Trial make_trial(const base::Secret& password, const Challenge& challenge);
+
+// What the viewers of one forwarding are put to, each to another.
+class Trials {
+ public:
+  // `password` is a loan for the life of this object. `first`, where there is one, was made before, by a
+  // process whose cipher was warm: to most forwardings only one viewer comes.
+  explicit Trials(const base::Secret& password, Trial first = {})
+      : password_(password), first_(std::move(first)) {}
+  Trial draw();
+
+ private:
+  const base::Secret& password_;
+  Trial first_;
+};
 
 }  // namespace vncauthproxy::proto
