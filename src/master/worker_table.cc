@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -18,7 +19,8 @@ using proto::FailureCode;
 namespace {
 
 // When many workers end at once, new requests must not wait for all of them to be reaped.
-constexpr int kReapedPerTurn = 16;
+constexpr size_t kReapedPerTurn = 16;
+constexpr std::chrono::milliseconds kSweep{200};
 
 // The worker has escaped foreign text in its lines; but it might not be itself any more.
 std::string one_line(std::string text) {
@@ -53,7 +55,8 @@ WorkerTable::WorkerTable(net::Loop& loop, Answer answer, PortFree port_free, Emp
       answer_(std::move(answer)),
       port_free_(std::move(port_free)),
       empty_(std::move(empty)),
-      reap_again_(loop, [this] { reap(); }) {}
+      reap_leaving_(loop, [this] { reap_leaving(); }),
+      sweep_(loop, [this] { sweep(); }) {}
 
 WorkerTable::~WorkerTable() = default;
 
@@ -144,27 +147,60 @@ void WorkerTable::lost(Record& record, const base::Error& error) {
   kill(record);  // one that lives without a channel is out of control; for one that exits it comes too late
                  // to matter
   release_port(record);
+  if (record.pid != 0) {
+    leaving_.push_back(record.pid);
+    reap_leaving_.start(std::chrono::milliseconds(0));
+  }
   erase_if_gone(record);
 }
 
+// Who exits has lost its channel before, so nearly all are known by then, and asking for one of them costs
+// the same among ten workers as among thousands. To ask for any child, the kernel looks at each of them.
 void WorkerTable::reap() {
-  for (int i = 0; i < kReapedPerTurn; ++i) {
+  reap_leaving();
+  if (!std::exchange(sweep_waits_, true)) sweep_.start(kSweep);
+}
+
+void WorkerTable::reap_leaving() {
+  bool any = false;
+  for (size_t count = std::min(leaving_.size(), kReapedPerTurn); count > 0; --count) {
+    const pid_t pid = leaving_.front();
+    leaving_.pop_front();
+    int status = 0;
+    const pid_t found = ::waitpid(pid, &status, WNOHANG);
+    if (found == 0) leaving_.push_back(pid);  // on its way out: another SIGCHLD tells
+    if (found != pid) continue;
+    any = true;
+    reaped(pid, status);
+  }
+  if (any && !leaving_.empty()) reap_leaving_.start(std::chrono::milliseconds(0));
+}
+
+// What is left: a worker whose channel somebody else has too, and children that are none.
+void WorkerTable::sweep() {
+  sweep_waits_ = false;
+  for (size_t i = 0; i < kReapedPerTurn; ++i) {
     int status = 0;
     const pid_t pid = ::waitpid(-1, &status, WNOHANG);
     if (pid <= 0) return;
-    const auto at = by_pid_.find(pid);
-    if (at == by_pid_.end()) continue;
-    Record& record = *records_.at(at->second);
-    by_pid_.erase(at);
-    record.pid = 0;
-    if (WIFSIGNALED(status) && record.state != State::ending)
-      base::log_error("F%u worker %d died of signal %d (%s)", record.forwarding.id, pid, WTERMSIG(status),
-                      strsignal(WTERMSIG(status)));
-    // What it had said before is still in the channel; its port need not wait for that.
-    if (record.state != State::starting) release_port(record);
-    erase_if_gone(record);
+    reaped(pid, status);
   }
-  reap_again_.start(std::chrono::milliseconds(0));
+  sweep_waits_ = true;
+  sweep_.start(std::chrono::milliseconds(0));
+}
+
+void WorkerTable::reaped(pid_t pid, int status) {
+  const auto at = by_pid_.find(pid);
+  if (at == by_pid_.end()) return;
+  Record& record = *records_.at(at->second);
+  by_pid_.erase(at);
+  record.pid = 0;
+  if (WIFSIGNALED(status) && record.state != State::ending)
+    base::log_error("F%u worker %d died of signal %d (%s)", record.forwarding.id, pid, WTERMSIG(status),
+                    strsignal(WTERMSIG(status)));
+  // What it had said before is still in the channel; its port need not wait for that.
+  if (record.state != State::starting) release_port(record);
+  erase_if_gone(record);
 }
 
 void WorkerTable::out_of_time(Record& record) {

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -61,6 +62,9 @@ class WorkerTable {
   void take(Record& record, const ipc::Log& log);
   void take(Record& record, const ipc::Stop& stop);
   void lost(Record& record, const base::Error& error);
+  void reap_leaving();
+  void sweep();
+  void reaped(pid_t pid, int status);
   void out_of_time(Record& record);
   void violation(Record& record, const char* what);
   void fail(Record& record, proto::FailureCode code, std::string reason);
@@ -74,7 +78,9 @@ class WorkerTable {
   Empty empty_;
   std::unordered_map<uint32_t, std::unique_ptr<Record>> records_;
   std::unordered_map<pid_t, uint32_t> by_pid_;
-  net::Timer reap_again_;
+  std::deque<pid_t> leaving_;  // without a channel, and not reaped yet
+  net::Timer reap_leaving_, sweep_;
+  bool sweep_waits_ = false;
 };
 
 }  // namespace vncauthproxy::master
