@@ -35,6 +35,15 @@ std::optional<in_addr> as_v4(const Endpoint& e) {
   return address;
 }
 
+// inet_ntop() goes by way of printf(), which a worker comes to for nothing else.
+std::string print_v4(in_addr address) {
+  std::array<uint8_t, sizeof address> bytes;
+  std::memcpy(bytes.data(), &address, sizeof address);
+  std::string text = std::to_string(bytes[0]);
+  for (size_t i = 1; i < bytes.size(); ++i) text.append(1, '.').append(std::to_string(bytes[i]));
+  return text;
+}
+
 // With "%interface" behind a link-local address.
 std::string print_v6(const Endpoint& e) {
   char text[NI_MAXHOST];
@@ -152,11 +161,7 @@ bool Endpoint::is_loopback() const {
 }
 
 std::string Endpoint::host() const {
-  if (const std::optional<in_addr> address = as_v4(*this)) {
-    char text[INET_ADDRSTRLEN] = "";
-    ::inet_ntop(AF_INET, &*address, text, sizeof text);
-    return text;
-  }
+  if (const std::optional<in_addr> address = as_v4(*this)) return print_v4(*address);
   if (family() == AF_INET6) return print_v6(*this);
   return family() == AF_UNIX ? "local" : "unknown";
 }
