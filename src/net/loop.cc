@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
 #include <new>
 #include <utility>
 
@@ -22,24 +21,11 @@ timeval to_timeval(std::chrono::milliseconds delay) {
   return time;
 }
 
-// What the next descriptors will be numbered; no thread of ours could take one meanwhile.
-std::array<int, 3> next_descriptors() {
-  std::array<base::Fd, 3> taken;
-  std::array<int, 3> numbers{};
-  for (size_t i = 0; i < taken.size(); ++i) {
-    taken[i] = base::Fd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
-    numbers[i] = taken[i].get();
-  }
-  return numbers;
-}
-
-// libevent makes a pipe for signals with every base, and the kernel counts its 64 KiB against what the user
-// may have in pipes (fs.pipe-user-pages-soft): a thousand workers would leave nothing to those that carry
-// bulk. A byte for a signal fits a page.
-void shrink_pipe_among(const std::array<int, 3>& descriptors) {
-  constexpr int kPage = 4096;
-  for (const int fd : descriptors)
-    if (::fcntl(fd, F_GETPIPE_SZ) > kPage) ::fcntl(fd, F_SETPIPE_SZ, kPage);
+// The number that the next descriptor but one will have; no thread of ours could take it meanwhile.
+int next_descriptor_but_one() {
+  const base::Fd next(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
+  const base::Fd one_more(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
+  return one_more.get();
 }
 
 }  // namespace
@@ -51,10 +37,13 @@ Loop::Loop(Changes changes) {
   event_config_set_flag(config.get(), EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
   // It forbids watching two duplicates of one descriptor, which nothing here does.
   if (changes == Changes::folded) event_config_set_flag(config.get(), EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
-  const std::array<int, 3> descriptors = next_descriptors();
+  const int pipe = next_descriptor_but_one();
   base_.reset(event_base_new_with_config(config.get()));
   if (!base_) throw std::bad_alloc();
-  shrink_pipe_among(descriptors);
+  // Behind its epoll descriptor libevent makes a pipe for signals, and the kernel counts that pipe's 64 KiB
+  // against what the user may have in pipes (fs.pipe-user-pages-soft): a thousand workers would leave nothing
+  // to those that carry bulk. A byte for a signal fits a page. Is it no pipe, nothing happens.
+  ::fcntl(pipe, F_SETPIPE_SZ, 4096);
 }
 
 void Loop::run() {
