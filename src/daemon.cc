@@ -8,6 +8,8 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -80,6 +82,21 @@ void fork_worker(master::Master& master, ipc::Handover handover) {
     master.fork_failed(id, errno);
 }
 
+// Reading files and starting OpenSSL leaves holes all over the heap. What workers allocate later, TLS above
+// all, would go there, and each such page, shared until then, would be copied: so the holes are given away
+// for good.
+void fill_holes_in_heap() {
+  constexpr size_t kLargest = 120 * 1024;  // what is larger is mapped by itself
+  ::malloc_trim(0);
+  const void* const end = static_cast<const char*>(::sbrk(0)) - ::sysconf(_SC_PAGESIZE);
+  const auto in_hole = [end](const void* block) { return block != nullptr && std::less<>()(block, end); };
+  for (size_t size = kLargest; size >= 16; size -= 16) {
+    void* block = std::malloc(size);
+    while (in_hole(block)) block = std::malloc(size);
+    std::free(block);
+  }
+}
+
 uid_t owner_of_files(const std::optional<base::Identity>& identity) {
   return identity ? identity->uid : ::geteuid();
 }
@@ -91,6 +108,7 @@ int serve(const Options& options, master::Prepared prepared, base::Readiness rea
   ::mallopt(M_MXFAST, 0);
   base::begin_heap(kMasterHeap);
   master::Master master(options, std::move(prepared));
+  fill_holes_in_heap();
   readiness.ready();  // not before signals have their handlers: who started us may send one at once
   while (auto next = master.run()) fork_worker(master, std::move(*next));
   return 0;

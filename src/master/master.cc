@@ -14,6 +14,7 @@
 #include "vncauthproxy/net/listener.h"
 #include "vncauthproxy/net/tls.h"
 #include "vncauthproxy/proto/vnc_auth.h"
+#include "vncauthproxy/proto/ws_upgrade.h"
 
 namespace vncauthproxy::master {
 namespace {
@@ -95,6 +96,7 @@ std::string shown_address(const std::string& address) {
 Result<Prepared> prepare(const Options& options, uid_t owner) {
   Prepared prepared;
   if (auto cipher = proto::prepare_vnc_auth(); !cipher) return std::move(cipher.error());
+  proto::prepare_ws_upgrade();
   proto::use_wiping_json_allocator();
   auto tls = load_certificate(options, owner);
   if (!tls) return std::move(tls.error());

@@ -102,6 +102,36 @@ base::Secret text_of(const EVP_PKEY* key) {
   return secret;
 }
 
+Handle<SSL> one_end(SSL_CTX* context, BIO* bio) {
+  Handle<SSL> end(SSL_new(context));
+  if (!end) throw std::bad_alloc();
+  SSL_set_bio(end.get(), bio, bio);
+  return end;
+}
+
+// A handshake with oneself. What OpenSSL looks up and makes at its first one lasts: the algorithms, the
+// tables of its curves. Made here, before any fork, it is shared by all workers; else each would do it again,
+// in pages of its own. Nothing depends on how it ends.
+void warm_up(const TlsServer& tls) {
+  const Handle<SSL_CTX> client_context(SSL_CTX_new(TLS_client_method()));
+  BIO* server_bio = nullptr;
+  BIO* client_bio = nullptr;
+  if (!client_context || BIO_new_bio_pair(&server_bio, 0, &client_bio, 0) != 1) throw std::bad_alloc();
+  TlsServer own = share(tls);
+  unlock(own);
+  const Handle<SSL> server = one_end(own.context.get(), server_bio);
+  const Handle<SSL> client = one_end(client_context.get(), client_bio);
+  SSL_set_accept_state(server.get());
+  SSL_set_connect_state(client.get());
+  SSL_use_PrivateKey(server.get(), own.key.get());
+  constexpr int kMaxFlights = 8;
+  for (int i = 0; i < kMaxFlights && SSL_is_init_finished(server.get()) == 0; ++i) {
+    SSL_do_handshake(client.get());
+    SSL_do_handshake(server.get());
+  }
+  ERR_clear_error();
+}
+
 }  // namespace
 
 Result<TlsServer> load_tls_server(const TlsSettings& settings) {
@@ -118,6 +148,7 @@ Result<TlsServer> load_tls_server(const TlsSettings& settings) {
   tls.key = std::move(*key);
   tls.key_text = text_of(tls.key.get());
   tls.key_type = EVP_PKEY_get_base_id(tls.key.get());
+  warm_up(tls);
   return tls;
 }
 

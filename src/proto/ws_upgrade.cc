@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vncauthproxy/proto/ws_upgrade.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <optional>
 
+#include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/proto/base64.h"
 
 namespace vncauthproxy::proto {
@@ -55,7 +54,22 @@ std::string_view protocol_field(Subprotocol subprotocol) {
   return "";
 }
 
+// Kept, and never freed: OpenSSL cleans up behind main before a static object would go. Null: there is no
+// SHA-1.
+EVP_MD_CTX* sha1() {
+  static EVP_MD_CTX* const context = [] {
+    base::Handle<EVP_MD_CTX> made(::EVP_MD_CTX_new());
+    if (made && ::EVP_DigestInit_ex(made.get(), ::EVP_sha1(), nullptr) != 1) made.reset();
+    return made.release();
+  }();
+  return context;
+}
+
 }  // namespace
+
+void prepare_ws_upgrade() {
+  sha1();
+}
 
 bool wants_websocket(const RequestHead& head) {
   return head.lists("Upgrade", "websocket") || head.count("Sec-WebSocket-Key") != 0 ||
@@ -66,7 +80,11 @@ std::string websocket_accept(std::string_view key) {
   const std::string text = std::string(key).append(kAcceptSuffix);
   uint8_t digest[EVP_MAX_MD_SIZE];
   unsigned size = 0;
-  if (::EVP_Digest(text.data(), text.size(), digest, &size, ::EVP_sha1(), nullptr) != 1) return {};
+  EVP_MD_CTX* const hash = sha1();
+  if (hash == nullptr || ::EVP_DigestInit_ex(hash, nullptr, nullptr) != 1 ||
+      ::EVP_DigestUpdate(hash, text.data(), text.size()) != 1 ||
+      ::EVP_DigestFinal_ex(hash, digest, &size) != 1)
+    return {};
   return to_base64(base::Bytes(digest, size));
 }
 

@@ -21,6 +21,8 @@ struct Upgrade {
   std::string answer;  // the whole 101
 };
 
+// Looks for SHA-1 now, so that forked workers share what comes of it. Else the first upgrade does.
+void prepare_ws_upgrade();
 // Does this head try to open a WebSocket, well or badly? If not, it asks for a page.
 bool wants_websocket(const RequestHead& head);
 // A head that does not even try is refused with 404: without pages there is nothing else to find here.
