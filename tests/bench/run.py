@@ -37,9 +37,11 @@ class Full:
     """How much of everything a real run does."""
     repetitions = 5
     seconds = 1.5
+    floods = 3
+    trips = 2
     sessions = (1, 16)
     verify = 0
-    rounds = 15000
+    rounds = 7000
     lanes = (1, 16, 64)
     setups, uncached = 1000, 200
     levels = (10, 100, 1000, 5000)
@@ -52,6 +54,8 @@ class Smoke:
     """And how much shows that it all works: bytes are compared, times are not looked at."""
     repetitions = 1
     seconds = 0.05
+    floods = 1
+    trips = 1
     sessions = (1, 3)
     verify = 1
     rounds = 50
@@ -123,15 +127,17 @@ class Bench:
                 for group, wraps in GROUPS:
                     for proxy, wrap in self.rows_of(proxies, wraps):
                         self.measure("bulk", f"{group}, {count} session{'s'[:count > 1]}", proxy, wrap, "bulk",
-                                     sessions=count, seconds=self.size.seconds, verify=self.size.verify)
+                                     sessions=count, seconds=self.size.seconds, floods=self.size.floods,
+                                     verify=self.size.verify)
 
     def trip(self, proxies):
-        for _ in range(self.size.repetitions):
+        # More and shorter ones: the tail of a busy machine depends on where the scheduler put whom.
+        for _ in range(self.size.trips * self.size.repetitions):
             for beside, when in ((0, "idle otherwise"), (1, "beside a bulk session")):
                 for group, wraps in GROUPS:
                     for proxy, wrap in self.rows_of(proxies, wraps):
                         self.measure("trip", f"{group}, {when}", proxy, wrap, "trip", rounds=self.size.rounds,
-                                     seconds=2 * self.size.seconds, beside=beside)
+                                     seconds=self.size.seconds, beside=beside)
 
     def setup(self, daemon, floor):
         for _ in range(self.size.repetitions):
@@ -164,9 +170,10 @@ class Bench:
                          levels=self.size.others_level)
 
     def growth(self, daemon):
-        self.measure("growth", "live", daemon, "plain", "hold", state="live", levels=self.levels(),
-                     probes=self.size.probes, seconds=self.size.seconds)
-        self.settled(daemon)
+        for _ in range(min(self.size.repetitions, 3)):
+            self.measure("growth", "live", daemon, "plain", "hold", state="live", levels=self.levels(),
+                         probes=self.size.probes, seconds=self.size.seconds)
+            self.settled(daemon)
 
     def crowd(self, daemon):
         for _ in range(self.size.repetitions):
