@@ -65,9 +65,7 @@ void answers_as_other_implementations_do(Fixture& f) {
 
 void refuses_all_but_the_right_response(Fixture&) {
   const Response right = from_hex("b866924125c8eebb9debc1db61c538e2");
-  const auto accepted = [](base::Bytes response) {
-    return passes("password", kCounting, response);
-  };
+  const auto accepted = [](base::Bytes response) { return passes("password", kCounting, response); };
   assert_true(accepted(right));
   for (size_t bit = 0; bit < 8 * right.size(); ++bit) {
     Response wrong = right;

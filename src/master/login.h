@@ -50,7 +50,7 @@ class Login {
 
   base::Users users_;
   base::Handle<EVP_MD_CTX> sha256_;
-  base::SecretPages memory_;        // the key, then kRemembered digests
+  base::SecretPages memory_;  // the key, then kRemembered digests
   size_t next_ = 0;
   size_t filled_ = 0;
   std::unordered_map<std::string, Failures> failures_;  // by host

@@ -51,8 +51,8 @@ class ViewerSide {
 
   using Verified = std::function<void(VerifiedViewer)>;
   using GaveUp = std::function<void(std::string reason)>;  // no viewer will come any more
-  // Takes the listeners, the pages and the first trial out of the handover, which is a loan otherwise. One of the two
-  // functions is called, once, and may destroy this object.
+  // Takes the listeners, the pages and the first trial out of the handover, which is a loan otherwise. One of
+  // the two functions is called, once, and may destroy this object.
   ViewerSide(net::Loop& loop, ipc::Handover& handover, Verified verified, GaveUp gave_up);
   ~ViewerSide();
 
