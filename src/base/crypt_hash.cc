@@ -3,9 +3,12 @@
 // sees it: what crypt(3) would refuse at once, or spend seconds on, never gets into a table of users.
 #include "base/crypt_hash.h"
 
+#include <crypt.h>
+
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <span>
 
 #include "vncauthproxy/base/users.h"
 
@@ -168,6 +171,12 @@ std::string random_digits(size_t size) {
   return digits;
 }
 
+// 32 KiB that stay: of the heap, a master that forks between two logins would copy each page anew.
+std::span<char> crypt_room() {
+  static const SecretPages& pages = *new SecretPages(sizeof(crypt_data));
+  return pages.room();
+}
+
 }  // namespace
 
 Result<HashKind> parse_hash(std::string_view hash) {
@@ -194,12 +203,13 @@ bool affordable(const HashKind& kind, const Secret& password) {
 }
 
 Crypt::~Crypt() {
-  wipe({reinterpret_cast<char*>(data_.get()), sizeof *data_});
+  wipe(crypt_room());
 }
 
 std::string_view Crypt::operator()(const char* password, const char* setting) {
+  const std::span<char> room = crypt_room();
   // Not crypt_r(): the sanitizers' runtime has a function of that name, and libcrypt would not be linked.
-  const char* const output = ::crypt_rn(password, setting, data_.get(), sizeof *data_);
+  const char* const output = ::crypt_rn(password, setting, room.data(), static_cast<int>(room.size()));
   if (output == nullptr || output[0] == '*') return {};
   return output;
 }

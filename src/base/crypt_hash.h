@@ -2,11 +2,8 @@
 // Hashes of crypt(5) taken apart as far as their cost goes, and crypt(3) itself with memory that is wiped.
 #pragma once
 
-#include <crypt.h>
-
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 
@@ -38,19 +35,17 @@ bool affordable(const HashKind& kind, const Secret& password);
 std::string make_dummy_hash(std::string_view parameters = kDefaultParameters,
                             size_t salt_size = kDefaultSaltSize);
 
-// One crypt(3) whose working memory is wiped afterwards: it holds the password and what is made of it.
+// One crypt(3) whose working memory is wiped afterwards: it holds the password and what is made of it. One at
+// a time: they share it.
 class Crypt {
  public:
-  Crypt() : data_(std::make_unique<crypt_data>()) {}
+  Crypt() = default;
   Crypt(const Crypt&) = delete;
   Crypt& operator=(const Crypt&) = delete;
   ~Crypt();
 
   // Empty when crypt(3) refuses. A loan until the next call.
   std::string_view operator()(const char* password, const char* setting);
-
- private:
-  std::unique_ptr<crypt_data> data_;
 };
 
 }  // namespace vncauthproxy::base

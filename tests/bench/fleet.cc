@@ -110,6 +110,7 @@ SetUp::Outcome SetUp::run(size_t count, unsigned lanes) {
 void SetUp::start_next() {
   if (to_start_ == 0) return;
   --to_start_;
+  if (before_each_) before_each_();
   auto viewer = std::make_unique<Viewer>(loop_, route_, Behaviour::idle, *this);
   Viewer& started = *viewer;
   lanes_.emplace(&started, std::move(viewer));

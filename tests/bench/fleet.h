@@ -3,9 +3,11 @@
 // several lanes and notes how long each took.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "viewer.h"
@@ -61,8 +63,10 @@ class SetUp : public Viewer::Observer {
     std::vector<double> reply, authenticated;  // microseconds since the request
     double seconds = 0;
   };
-  // Requests use the users 0 .. users-1 in turn.
-  SetUp(Loop& loop, const Route& route, unsigned users) : loop_(loop), route_(route), users_(users) {}
+  // Requests use the users 0 .. users-1 in turn. `before_each`, where there is one, is called before each of
+  // them.
+  SetUp(Loop& loop, const Route& route, unsigned users, std::function<void()> before_each = nullptr)
+      : loop_(loop), route_(route), users_(users), before_each_(std::move(before_each)) {}
   Outcome run(size_t count, unsigned lanes);
 
   void replied(Viewer& viewer) override;
@@ -74,6 +78,7 @@ class SetUp : public Viewer::Observer {
   Loop& loop_;
   Route route_;
   unsigned users_;
+  std::function<void()> before_each_;
   std::map<Viewer*, std::unique_ptr<Viewer>> lanes_;
   size_t to_start_ = 0, started_ = 0;
   Outcome outcome_;

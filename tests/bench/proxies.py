@@ -2,7 +2,6 @@
 """The proxies that the bench puts side by side: which programs they need, their configuration, how they are started
 on loopback and ended again. Each is one foreground process, so that its process tree is all it costs."""
 
-import json
 import os
 import pwd
 import re
@@ -131,7 +130,7 @@ class Stage:
         self.daemons += 1
         own = f"daemon{self.daemons}"
         accounts = self.path(own + ".users")
-        made = subprocess.run([os.path.join(self.build, "bench/load"), "users", f"file={accounts}", f"count={users}"],
+        subprocess.run([os.path.join(self.build, "bench/load"), "users", f"file={accounts}", f"count={users}"],
                               check=True, capture_output=True, text=True)
         os.chmod(accounts, 0o600)
         log = self.write(own + ".log", "")
@@ -150,7 +149,6 @@ class Stage:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                                        start_new_session=True)
         proxy = Proxy("vncauthproxy", {}, process, log)
-        proxy.crypt_us = json.loads(made.stdout)["crypt_us"]
         self.running.append(proxy)
 
         def port():
