@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vncauthproxy/proto/rfb_server.h"
 
+#include <utility>
+
 namespace vncauthproxy::proto {
 namespace {
 
@@ -35,7 +37,8 @@ base::Result<std::optional<Verified>> RfbServer::advance(base::ByteReader& in, b
   }
   if (stage_ == Stage::response) {
     if (in.size() < kChallengeSize) return std::optional<Verified>();
-    if (!trial_.passed_by(in.take(kChallengeSize)))
+    const Trial trial = std::exchange(trial_, {});  // what is right must not stay in a worker's memory
+    if (!trial.passed_by(in.take(kChallengeSize)))
       return fail(ErrorCode::denied, "Authentication failed", out);
     stage_ = Stage::over;
     return std::optional(Verified());
