@@ -104,6 +104,7 @@ Error resolver_error(int code, const std::string& host, const std::string& servi
 }
 
 using Bits128 = std::array<uint8_t, 16>;
+constexpr unsigned kMappedBits = 96;  // what comes before an IPv4 address in one of IPv6
 
 // An address as one of IPv6; nullopt: it is of neither family.
 std::optional<Bits128> as_v6(const Endpoint& e) {
@@ -183,6 +184,8 @@ bool same_host(const Endpoint& a, const Endpoint& b) {
 bool Network::contains(const Endpoint& host) const {
   const std::optional<Bits128> ours = as_v6(address), theirs = as_v6(host);
   if (!ours || !theirs) return false;
+  if (as_v4(host) && bits < kMappedBits)
+    return false;  // "::/64" is of IPv6, whatever precedes a mapped address
   const size_t whole = bits / 8;
   const unsigned rest = bits % 8;
   if (std::memcmp(ours->data(), theirs->data(), whole) != 0) return false;
@@ -190,7 +193,6 @@ bool Network::contains(const Endpoint& host) const {
 }
 
 Result<Network> parse_network(const std::string& text) {
-  constexpr unsigned kMapped = 96;  // what comes before an IPv4 address
   const size_t slash = text.find('/');
   const std::optional<Endpoint> address = literal(text.substr(0, slash));
   if (!address || text.find('\0') != std::string::npos)
@@ -204,7 +206,7 @@ Result<Network> parse_network(const std::string& text) {
       return Error{ErrorCode::invalid,
                    "has no number from 0 to " + std::to_string(size) + " behind its slash"};
   }
-  return Network{*address, address->family() == AF_INET ? bits + kMapped : bits};
+  return Network{*address, address->family() == AF_INET ? bits + kMappedBits : bits};
 }
 
 Result<HostAndPort> parse_host_and_port(const std::string& text) {
