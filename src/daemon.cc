@@ -86,13 +86,15 @@ void fork_worker(master::Master& master, ipc::Handover handover) {
 // all, would go there, and each such page, shared until then, would be copied: so the holes are given away
 // for good.
 void fill_holes_in_heap() {
-  constexpr size_t kLargest = 120 * 1024;  // what is larger is mapped by itself
+  constexpr size_t kLargest = 120 * 1024;          // what is larger is mapped by itself
+  constexpr size_t kMostGiven = 16 * 1024 * 1024;  // an allocator of other habits must not be asked for ever
   ::malloc_trim(0);
   const void* const end = static_cast<const char*>(::sbrk(0)) - ::sysconf(_SC_PAGESIZE);
   const auto in_hole = [end](const void* block) { return block != nullptr && std::less<>()(block, end); };
+  size_t given = 0;
   for (size_t size = kLargest; size >= 16; size -= 16) {
     void* block = std::malloc(size);
-    while (in_hole(block)) block = std::malloc(size);
+    for (; in_hole(block) && given < kMostGiven; given += size) block = std::malloc(size);
     std::free(block);
   }
 }
