@@ -59,13 +59,17 @@ class BlockedSignals {
   sigset_t before_;
 };
 
-// Workers make little; the master a kilobyte or two for each forwarding. Beyond that there is malloc().
-constexpr size_t kMasterHeap = 16 * 1024 * 1024;
+// Workers make little; the master a kilobyte or two for each forwarding, and tables that grow with them.
+// Beyond that there is malloc(), which also has the buffers of workers: they go back to the kernel when they
+// are not needed.
+constexpr size_t kMasterHeap = 64 * 1024 * 1024;
+constexpr size_t kMasterLargest = 1024 * 1024;
 constexpr size_t kWorkerHeap = 1024 * 1024;
+constexpr size_t kWorkerLargest = 4096;
 
 [[noreturn]] void become_worker(master::Master& master, ipc::Handover handover) {
   master.forget();
-  base::begin_heap(kWorkerHeap);
+  base::begin_heap(kWorkerHeap, kWorkerLargest);
   ipc::Handover own = ipc::rehouse(std::move(handover));
   base::drop_former_heap();
   worker::worker_main(std::move(own));
@@ -108,7 +112,7 @@ int serve(const Options& options, master::Prepared prepared, base::Readiness rea
   // each of their pages, which worker and master share until then. Small chunks have a cache of their own all
   // the same.
   ::mallopt(M_MXFAST, 0);
-  base::begin_heap(kMasterHeap);
+  base::begin_heap(kMasterHeap, kMasterLargest);
   master::Master master(options, std::move(prepared));
   fill_holes_in_heap();
   readiness.ready();  // not before signals have their handlers: who started us may send one at once

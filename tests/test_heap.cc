@@ -19,6 +19,7 @@ namespace {
 using testing::NoFixture;
 
 constexpr size_t kSpace = 64 * 1024;
+constexpr size_t kLargest = 16 * 1024;
 
 bool mapped(const void* address) {
   const auto page = reinterpret_cast<uintptr_t>(address) & ~uintptr_t{4095};
@@ -37,7 +38,7 @@ int in_child(Body body) {
 
 void blocks_are_used_again(NoFixture&) {
   const int failed = in_child([] {
-    if (!begin_heap(kSpace)) return 0;
+    if (!begin_heap(kSpace, kLargest)) return 0;
     void* first = ::operator new(100);
     ::operator delete(first);
     void* second = ::operator new(97);  // the same size, rounded
@@ -50,10 +51,42 @@ void blocks_are_used_again(NoFixture&) {
   assert_int_equal(failed, 0);
 }
 
+// Of all that a table was while it doubled and doubled, each size waits for the next table.
+void large_blocks_are_used_again_by_powers_of_two(NoFixture&) {
+  const int failed = in_child([] {
+    if (!begin_heap(kSpace, kLargest)) return 0;
+    for (const size_t size : {5000u, 8192u, 9000u, 16384u}) {
+      void* first = ::operator new(size);
+      std::memset(first, 1, size);
+      ::operator delete(first);
+      void* second = ::operator new(size - 100);
+      const bool fine = second == first && heap_usable_size(second) >= size;
+      ::operator delete(second);
+      if (!fine) return 1;
+    }
+    return 0;
+  });
+  assert_int_equal(failed, 0);
+}
+
+// A child that drops this heap keeps what is larger than it takes.
+void what_is_too_large_is_mallocs(NoFixture&) {
+  const int failed = in_child([] {
+    if (!begin_heap(kSpace, kLargest)) return 0;
+    char* const own = new char[kLargest];
+    char* const mallocs = new char[kLargest + 1];
+    const auto distance = own > mallocs ? own - mallocs : mallocs - own;
+    delete[] own;
+    delete[] mallocs;
+    return static_cast<size_t>(distance) > kSpace ? 0 : 1;
+  });
+  assert_int_equal(failed, 0);
+}
+
 void what_was_there_before_is_deleted_as_ever(NoFixture&) {
   auto old = std::make_unique<std::string>(100, 'x');
   const int failed = in_child([&old] {
-    begin_heap(kSpace);
+    begin_heap(kSpace, kLargest);
     *old += std::string(200, 'y');  // the old text goes, the new one is of the new heap
     const bool fine = old->size() == 300;
     old.reset();
@@ -64,7 +97,7 @@ void what_was_there_before_is_deleted_as_ever(NoFixture&) {
 
 void beyond_its_space_there_is_malloc(NoFixture&) {
   const int failed = in_child([] {
-    begin_heap(kSpace);
+    begin_heap(kSpace, kLargest);
     std::vector<std::unique_ptr<std::string>> texts;
     for (size_t i = 0; i < 2000; ++i) texts.push_back(std::make_unique<std::string>(i, static_cast<char>(i)));
     for (size_t i = 0; i < texts.size(); ++i)
@@ -76,7 +109,7 @@ void beyond_its_space_there_is_malloc(NoFixture&) {
 
 void reallocation_keeps_what_fits(NoFixture&) {
   const int failed = in_child([] {
-    begin_heap(kSpace);
+    begin_heap(kSpace, kLargest);
     auto* text = static_cast<char*>(heap_reallocate(nullptr, 6));
     std::memcpy(text, "bytes", 6);
     for (const size_t size : {40u, 4000u, 400000u, 50u}) {
@@ -93,7 +126,7 @@ void reallocation_keeps_what_fits(NoFixture&) {
 
 void every_block_is_aligned(NoFixture&) {
   const int failed = in_child([] {
-    begin_heap(kSpace);
+    begin_heap(kSpace, kLargest);
     for (size_t size = 0; size < 2048; ++size)
       if (reinterpret_cast<uintptr_t>(::operator new(size)) % alignof(std::max_align_t) != 0) return 1;
     return 0;
@@ -104,11 +137,11 @@ void every_block_is_aligned(NoFixture&) {
 // A child keeps nothing of what its parent made, and the parent all of it.
 void a_child_drops_its_parents_heap(NoFixture&) {
   const int failed = in_child([] {
-    if (!begin_heap(kSpace)) return 0;
+    if (!begin_heap(kSpace, kLargest)) return 0;
     auto secret = std::make_unique<std::string>("a parent's text, too long for the string itself");
     const int child_failed = in_child([&secret] {
       if (!mapped(secret.get())) return 1;
-      begin_heap(kSpace);
+      begin_heap(kSpace, kLargest);
       const std::string copy = *secret;
       drop_former_heap();
       return mapped(secret.get()) || !mapped(copy.data()) || copy.size() != 47 ? 2 : 0;
@@ -127,6 +160,8 @@ int main() {
   using namespace vncauthproxy::base;
   const CMUnitTest tests[] = {
       TEST(NoFixture, blocks_are_used_again),
+      TEST(NoFixture, large_blocks_are_used_again_by_powers_of_two),
+      TEST(NoFixture, what_is_too_large_is_mallocs),
       TEST(NoFixture, what_was_there_before_is_deleted_as_ever),
       TEST(NoFixture, beyond_its_space_there_is_malloc),
       TEST(NoFixture, reallocation_keeps_what_fits),

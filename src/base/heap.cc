@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
@@ -17,33 +18,46 @@ namespace vncauthproxy::base {
 namespace {
 
 constexpr size_t kUnit = alignof(std::max_align_t);
-constexpr size_t kLargestUnits = 256;  // what is larger comes from malloc()
+constexpr size_t kExactUnits = 256;  // up to here each size has blocks of its own, beyond a power of two does
+constexpr size_t kMostUnits = 1U << 16;  // a megabyte
 
 // In front of each block, since not every delete knows the size.
 struct alignas(kUnit) Header {
   size_t units;
 };
 
+constexpr size_t units_for(size_t size) {
+  const size_t units = std::max<size_t>((size + kUnit - 1) / kUnit, 1);
+  return units <= kExactUnits ? units : std::bit_ceil(units);
+}
+
+constexpr size_t list_of(size_t units) {
+  return units <= kExactUnits ? units - 1 : kExactUnits + std::bit_width(units / kExactUnits) - 2;
+}
+constexpr size_t kLists = list_of(kMostUnits) + 1;
+static_assert(list_of(kExactUnits) + 1 == list_of(2 * kExactUnits));
+
 // One list of free blocks for each size. Objects come in few sizes, and come again: nothing is merged.
 class alignas(kUnit) Heap {
  public:
-  explicit Heap(std::span<char> space) : space_(space), next_(space.data() + sizeof(Heap)) {}
+  Heap(std::span<char> space, size_t largest)
+      : space_(space), next_(space.data() + sizeof(Heap)), largest_(std::min(largest, kMostUnits * kUnit)) {}
 
   bool has(const void* block) const {
     const auto* byte = static_cast<const char*>(block);
     return byte >= space_.data() && byte < space_.data() + space_.size();
   }
   void* allocate(size_t size) {
-    const size_t units = std::max<size_t>((size + kUnit - 1) / kUnit, 1);
-    if (units > kLargestUnits) return nullptr;
-    Free*& first = free_[units - 1];
+    if (size > largest_) return nullptr;
+    const size_t units = units_for(size);
+    Free*& first = free_[list_of(units)];
     if (first != nullptr) return std::exchange(first, first->next);
     const size_t bytes = sizeof(Header) + units * kUnit;
     if (bytes > static_cast<size_t>(space_.data() + space_.size() - next_)) return nullptr;
     return new (std::exchange(next_, next_ + bytes)) Header{units} + 1;
   }
   void release(void* block) {
-    Free*& first = free_[header_of(block)->units - 1];
+    Free*& first = free_[list_of(header_of(block)->units)];
     first = new (block) Free{first};
   }
   void drop() { ::munmap(space_.data(), space_.size()); }
@@ -58,7 +72,8 @@ class alignas(kUnit) Heap {
 
   std::span<char> space_;
   char* next_;  // all before it was given out once
-  std::array<Free*, kLargestUnits> free_{};
+  size_t largest_;
+  std::array<Free*, kLists> free_{};
 };
 
 // Each lies at the start of its own space.
@@ -106,13 +121,13 @@ void* heap_reallocate(void* block, size_t size) {
 #define VNCAUTHPROXY_OWN_HEAP 1
 #endif
 
-bool begin_heap(size_t space) {
+bool begin_heap(size_t space, size_t largest) {
   if (!VNCAUTHPROXY_OWN_HEAP) return false;
   void* pages =
       ::mmap(nullptr, space, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (pages == MAP_FAILED) return false;
   ::madvise(pages, space, MADV_NOHUGEPAGE);  // a first byte would cost two megabytes
-  former = std::exchange(in_use, new (pages) Heap({static_cast<char*>(pages), space}));
+  former = std::exchange(in_use, new (pages) Heap({static_cast<char*>(pages), space}, largest));
   return true;
 }
 

@@ -12,10 +12,11 @@
 
 namespace vncauthproxy::base {
 
-// From now on operator new takes small objects from pages of their own, up to `space` bytes of address space;
-// what is larger, or beyond, comes from malloc(). What there is already stays where it is and is deleted as
-// ever. False: there are no such pages, and all is as before.
-bool begin_heap(size_t space);
+// From now on operator new takes objects of up to `largest` bytes (a megabyte at most) from pages of their
+// own, up to `space` bytes of address space; what is larger, or beyond, comes from malloc(). What there is
+// already stays where it is and is deleted as ever. A block that is freed is used again, but the kernel does
+// not get it back. False: there are no such pages, and all is as before.
+bool begin_heap(size_t space, size_t largest);
 // Of a heap begun before the one in use: every object in it is gone, without a destructor.
 void drop_former_heap();
 
