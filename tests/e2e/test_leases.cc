@@ -53,6 +53,12 @@ struct Fixture : Stage {
   }
 };
 
+// Reaped or not.
+bool has_ended(pid_t pid) {
+  const std::string state = status_field(pid, "State");
+  return state.empty() || state[0] == 'Z';
+}
+
 struct OnePort : Fixture {
   OnePort() : Fixture(1) {}
 };
@@ -180,7 +186,10 @@ void killed_workers_give_everything_back(OnePort& f) {
       f.check(phase.enter(f, hold), phase.name);
       const bool replies = std::string_view(phase.name) == "reaching the backend";
       f.check(f.daemon.wait_children(2), phase.name);
-      send_signal(f.newest_worker(), signal);
+      const pid_t worker = f.newest_worker();
+      send_signal(worker, signal);
+      // A sanitizer writes its report first, and may take longer for it than the master for all the rest.
+      f.check(wait_until([&] { return has_ended(worker); }), phase.name);
       const Deadline within_a_second(seconds(1));
       f.check(wait_until([&] { return f.daemon.children().size() == 1; }, within_a_second), phase.name);
       // The connections of a session that was killed end with it.
