@@ -357,18 +357,20 @@ std::string escape(std::string_view foreign, size_t max_bytes) {
 
 RepeatFilter::Verdict RepeatFilter::admit(std::string_view source, Clock::time_point now) {
   if (sources_.size() >= kMaxSources) {
-    std::erase_if(sources_, [&](const auto& entry) { return now - entry.second.since >= period_; });
+    std::erase_if(sources_, [&](const Source& known) { return now - known.since >= period_; });
     if (sources_.size() >= kMaxSources) sources_.clear();  // bounded memory comes before a quiet log
   }
-  const auto [entry, is_new] = sources_.try_emplace(std::string(source), Source{now, 0});
-  Source& state = entry->second;
+  auto known = std::find_if(sources_.begin(), sources_.end(),
+                            [source](const Source& each) { return each.name == source; });
+  if (known == sources_.end()) known = sources_.insert(known, {std::string(source), now, 0});
   unsigned held_back = 0;
-  if (!is_new && now - state.since >= period_) {
-    held_back = state.seen > lines_ ? state.seen - lines_ : 0;
-    state = {now, 0};
+  if (now - known->since >= period_) {
+    held_back = known->seen > lines_ ? known->seen - lines_ : 0;
+    known->since = now;
+    known->seen = 0;
   }
-  ++state.seen;
-  return {state.seen <= lines_, held_back};
+  ++known->seen;
+  return {known->seen <= lines_, held_back};
 }
 
 }  // namespace vncauthproxy::base

@@ -31,7 +31,7 @@ ControlConn::ControlConn(net::Loop& loop, ControlHost& host, uint64_t id, net::S
       peer_(peer),
       room_(room),
       times_(times),
-      since_(std::chrono::steady_clock::now()),
+      since_(base::Clock::now()),
       speech_(speech),
       reader_(speech),
       read_(loop, stream_.fd(), Watch::For::reading,

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "vncauthproxy/base/address.h"
+#include "vncauthproxy/base/clock.h"
 #include "vncauthproxy/net/loop.h"
 #include "vncauthproxy/net/stream.h"
 #include "vncauthproxy/proto/control.h"
@@ -49,7 +50,7 @@ class ControlConn {
   std::string peer_name() const;                             // for the log
   bool waiting() const { return phase_ == Phase::reading; }  // for the end of its request
   bool answered() const { return phase_ == Phase::replying || phase_ == Phase::lingering; }
-  std::chrono::steady_clock::time_point since() const { return since_; }
+  base::Clock::time_point since() const { return since_; }
   std::span<char> room() const { return room_; }
   size_t filled() const { return filled_; }
 
@@ -77,7 +78,7 @@ class ControlConn {
   base::Endpoint peer_;
   std::span<char> room_;
   ControlTimes times_;
-  std::chrono::steady_clock::time_point since_;
+  base::Clock::time_point since_;
   Phase phase_ = Phase::reading;
   size_t filled_ = 0;
   bool consumed_ = false;  // the whole request was read, nothing of it is left in the socket

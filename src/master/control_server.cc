@@ -4,11 +4,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "vncauthproxy/base/clock.h"
 #include "vncauthproxy/base/log.h"
 
 namespace vncauthproxy::master {
 
-using Clock = std::chrono::steady_clock;
+using base::Clock;
 using proto::kMaxRequestBytes;
 
 ControlServer::ControlServer(net::Loop& loop, std::vector<ControlListener> listeners, Login& login,

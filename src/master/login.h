@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "vncauthproxy/base/address.h"
+#include "vncauthproxy/base/clock.h"
 #include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/secret.h"
 #include "vncauthproxy/base/users.h"
@@ -19,7 +20,7 @@ namespace vncauthproxy::master {
 
 class Login {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Clock = base::Clock;
   static constexpr unsigned kFailuresAllowed = 5;  // within a minute, then each answer waits
   static constexpr std::chrono::seconds kWindow{60};
   static constexpr std::chrono::milliseconds kPenalty{1000};

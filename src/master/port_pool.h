@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "vncauthproxy/base/address.h"
+#include "vncauthproxy/base/clock.h"
 #include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/proto/control.h"
 
@@ -22,7 +23,7 @@ struct Lease {
 
 class PortPool {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Clock = base::Clock;
   // A port given back rests for so long while others are free: a viewer that comes late must not meet a
   // stranger.
   static constexpr std::chrono::seconds kRest{60};

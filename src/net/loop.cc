@@ -31,7 +31,12 @@ int next_descriptor_but_one() {
 }  // namespace
 
 Loop::Loop(Changes changes) {
-  ::event_set_mem_functions(base::heap_allocate, base::heap_reallocate, base::heap_free);
+  // Once: where libevent keeps them is a page that a forked child shares until one of them writes to it.
+  static const bool set = [] {
+    ::event_set_mem_functions(base::heap_allocate, base::heap_reallocate, base::heap_free);
+    return true;
+  }();
+  static_cast<void>(set);
   const base::Handle<event_config> config(event_config_new());
   if (!config) throw std::bad_alloc();
   event_config_set_flag(config.get(), EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "vncauthproxy/base/address.h"
+#include "vncauthproxy/base/clock.h"
 #include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/result.h"
 #include "vncauthproxy/ipc/handover.h"
@@ -32,7 +33,7 @@ class BackendSide {
   BackendSide(net::Loop& loop, const ipc::Handover& handover, Reached reached);
 
  private:
-  using Clock = std::chrono::steady_clock;
+  using Clock = base::Clock;
 
   void resolve();
   void next_round();

@@ -133,7 +133,7 @@ void Session::relay() {
   backend_watch_.reset();
   handover_.server_password.wipe();
   viewer_->grant();  // a viewer that is gone shows itself at the relay's first read
-  relay_since_ = std::chrono::steady_clock::now();
+  relay_since_ = base::Clock::now();
   relay_ = std::make_unique<Relay>(loop_, std::move(*backend_), std::move(viewer_->link), viewer_->early,
                                    handover_.ws_ping_interval,
                                    [this](std::string reason) { end(std::move(reason)); });
@@ -165,8 +165,7 @@ void Session::end(std::string reason) {
   if (relay_) {
     ended.to_viewer = relay_->to_viewer();
     ended.from_viewer = relay_->from_viewer();
-    ended.relayed = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
-                                                                          relay_since_);
+    ended.relayed = std::chrono::duration_cast<std::chrono::milliseconds>(base::Clock::now() - relay_since_);
   }
   channel_.send(ended);
   enter(Phase::over);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "vncauthproxy/base/clock.h"
 #include "vncauthproxy/ipc/channel.h"
 #include "vncauthproxy/ipc/handover.h"
 #include "vncauthproxy/net/loop.h"
@@ -53,7 +54,7 @@ class Session {
   std::unique_ptr<ViewerSide> viewer_side_;
   std::optional<VerifiedViewer> viewer_;
   std::unique_ptr<Relay> relay_;
-  std::chrono::steady_clock::time_point relay_since_;
+  base::Clock::time_point relay_since_;
 };
 
 }  // namespace vncauthproxy::worker

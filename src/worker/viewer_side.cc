@@ -86,13 +86,13 @@ ViewerSide::ViewerSide(net::Loop& loop, ipc::Handover& handover, Verified verifi
       port_deadline_(loop, [this] {
         close_port();
         // Nothing that a page could connect to is left; viewers on their way in have their time.
-        candidates_.remove_if([](const Candidate& candidate) { return candidate.browses(); });
+        std::erase_if(candidates_, [](const auto& candidate) { return candidate->browses(); });
         give_up_if_alone();
       }) {
   for (base::Fd& listener : std::exchange(handover.listeners, {}))
-    acceptors_.emplace_back(loop, std::move(listener), [this](base::Fd socket, const base::Endpoint& peer) {
-      admit(std::move(socket), peer);
-    });
+    acceptors_.push_back(std::make_unique<net::Acceptor>(
+        loop, std::move(listener),
+        [this](base::Fd socket, const base::Endpoint& peer) { admit(std::move(socket), peer); }));
   port_deadline_.start(handover.connect_timeout);
 }
 
@@ -108,9 +108,9 @@ void ViewerSide::admit(base::Fd socket, const base::Endpoint& peer) {
     return note(base::LogLevel::warning, peer,
                 "viewer " + peer.to_string() + " refused: the viewer has to come from somewhere else");
   make_room();
-  Candidate& candidate = candidates_.emplace_back(
+  Candidate& candidate = *candidates_.emplace_back(std::make_unique<Candidate>(
       *this, handover_.tls ? net::Stream(std::move(socket), handover_.tls) : net::Stream(std::move(socket)),
-      peer);
+      peer));
   candidate.read.arm();
   at_the_door(candidate);  // a plain viewer passes at once
 }
@@ -121,9 +121,9 @@ void ViewerSide::make_room() {
   if (candidates_.size() < kMaxCandidates) return;
   const auto least = std::min_element(
       candidates_.begin(), candidates_.end(),
-      [](const auto& a, const auto& b) { return a.handshake.stage() < b.handshake.stage(); });
-  note(base::LogLevel::warning, least->peer,
-       "viewer " + least->peer.to_string() + " dropped: too many at once");
+      [](const auto& a, const auto& b) { return a->handshake.stage() < b->handshake.stage(); });
+  const base::Endpoint& peer = (*least)->peer;
+  note(base::LogLevel::warning, peer, "viewer " + peer.to_string() + " dropped: too many at once");
   candidates_.erase(least);
 }
 
@@ -238,7 +238,7 @@ void ViewerSide::let_in(Candidate& candidate, proto::Verified proof) {
 
 void ViewerSide::stop(std::string_view reason) {
   close_port();
-  for (Candidate& candidate : candidates_) refuse(candidate, reason);
+  for (const auto& candidate : candidates_) refuse(*candidate, reason);
   candidates_.clear();
 }
 
@@ -256,7 +256,7 @@ void ViewerSide::note_refused(const Candidate& candidate, const std::string& why
 }
 
 void ViewerSide::remove(const Candidate& candidate) {
-  candidates_.remove_if([&candidate](const Candidate& other) { return &other == &candidate; });
+  std::erase_if(candidates_, [&candidate](const auto& other) { return other.get() == &candidate; });
 }
 
 void ViewerSide::close_port() {

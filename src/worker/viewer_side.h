@@ -7,7 +7,6 @@
 #include <array>
 #include <chrono>
 #include <functional>
-#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -89,9 +88,9 @@ class ViewerSide {
   unsigned attempts_left_;
   base::RepeatFilter lines_;
   Pages pages_;
-  std::list<net::Acceptor> acceptors_;
+  std::vector<std::unique_ptr<net::Acceptor>> acceptors_;
   net::Timer port_deadline_;
-  std::list<Candidate> candidates_;  // oldest first
+  std::vector<std::unique_ptr<Candidate>> candidates_;  // oldest first
 };
 
 }  // namespace vncauthproxy::worker

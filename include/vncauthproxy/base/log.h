@@ -12,8 +12,9 @@
 #include <functional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <vector>
 
+#include "vncauthproxy/base/clock.h"
 #include "vncauthproxy/base/result.h"
 
 namespace vncauthproxy::base {
@@ -63,7 +64,7 @@ std::string escape(std::string_view foreign, size_t max_bytes = 200);
 // Keeps one noisy source (an address) from filling the log: of each period it admits the first few lines.
 class RepeatFilter {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Clock = base::Clock;
   struct Verdict {
     bool write;
     unsigned held_back;  // with write: how many lines of this source were not written in its last period
@@ -73,15 +74,16 @@ class RepeatFilter {
   Verdict admit(std::string_view source, Clock::time_point now);
 
  private:
-  static constexpr size_t kMaxSources = 4096;
+  static constexpr size_t kMaxSources = 1024;
   struct Source {
+    std::string name;
     Clock::time_point since;
     unsigned seen;
   };
 
   unsigned lines_;
   Clock::duration period_;
-  std::unordered_map<std::string, Source> sources_;
+  std::vector<Source> sources_;  // nearly always one
 };
 
 }  // namespace vncauthproxy::base
