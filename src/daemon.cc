@@ -62,28 +62,30 @@ class BlockedSignals {
 // Workers make little; the master a kilobyte or two for each forwarding, and tables that grow with them.
 // Beyond that there is malloc(), which also has the buffers of workers: they go back to the kernel when they
 // are not needed.
-constexpr size_t kMasterHeap = 64 * 1024 * 1024;
-constexpr size_t kMasterLargest = 1024 * 1024;
-constexpr size_t kWorkerHeap = 1024 * 1024;
-constexpr size_t kWorkerLargest = 4096;
+constexpr base::HeapSize kMasterHeap{64 * 1024 * 1024, 1024 * 1024};
+constexpr base::HeapSize kWorkerHeap{1024 * 1024, 4096};
 
-[[noreturn]] void become_worker(master::Master& master, ipc::Handover handover) {
-  master.forget();
-  base::begin_heap(kWorkerHeap, kWorkerLargest);
-  ipc::Handover own = ipc::rehouse(std::move(handover));
-  base::drop_former_heap();
-  worker::worker_main(std::move(own));
+pid_t fork_with(ipc::Handover handover, net::TlsSecrets unwanted) {
+  const pid_t pid = ::fork();
+  if (pid != 0) return pid;
+  base::keep_heap_for_child();
+  unwanted.erase();
+  worker::worker_main(std::move(handover));
 }
 
 void fork_worker(master::Master& master, ipc::Handover handover) {
   const BlockedSignals blocked;
   const uint32_t id = handover.id;
-  const pid_t pid = ::fork();
-  if (pid == 0) become_worker(master, std::move(handover));
+  const auto try_to_fork = [&] {
+    const base::HeapForChild heap;
+    return fork_with(ipc::rehouse(std::move(handover)), master.tls_secrets());
+  };
+  const pid_t pid = try_to_fork();
+  const int error = errno;
   if (pid > 0)
     master.forked(id, pid);
   else
-    master.fork_failed(id, errno);
+    master.fork_failed(id, error);
 }
 
 // Reading files and starting OpenSSL leaves holes all over the heap. What workers allocate later, TLS above
@@ -112,7 +114,7 @@ int serve(const Options& options, master::Prepared prepared, base::Readiness rea
   // each of their pages, which worker and master share until then. Small chunks have a cache of their own all
   // the same.
   ::mallopt(M_MXFAST, 0);
-  base::begin_heap(kMasterHeap, kMasterLargest);
+  if (auto heaps = base::begin_heaps(kMasterHeap, kWorkerHeap); !heaps) return start_up_failed(heaps.error());
   master::Master master(options, std::move(prepared));
   fill_holes_in_heap();
   readiness.ready();  // not before signals have their handlers: who started us may send one at once

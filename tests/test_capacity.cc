@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "master/capacity.h"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "tests/support/cmocka_cxx.h"
+#include "tests/support/in_child.h"
 
 namespace vncauthproxy::master {
 namespace {
@@ -61,17 +59,14 @@ void an_overlap_with_the_ephemeral_ports_is_named(NoFixture&) {
 }
 
 void the_limits_are_raised_and_read(NoFixture&) {
-  const pid_t child = ::fork();
-  if (child == 0) {
+  const int failed = testing::in_child([] {
     const rlimit low{64, 128};
-    if (::setrlimit(RLIMIT_NOFILE, &low) != 0) ::_exit(1);
+    if (::setrlimit(RLIMIT_NOFILE, &low) != 0) return 1;
     raise_limits();
     const Limits limits = read_limits();
-    ::_exit(limits.descriptors == 128 && limits.first_ephemeral < limits.last_ephemeral ? 0 : 2);
-  }
-  int status = -1;
-  assert_int_equal(::waitpid(child, &status, 0), child);
-  assert_int_equal(status, 0);
+    return limits.descriptors == 128 && limits.first_ephemeral < limits.last_ephemeral ? 0 : 2;
+  });
+  assert_int_equal(failed, 0);
 }
 
 }  // namespace

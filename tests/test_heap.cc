@@ -2,8 +2,6 @@
 #include "vncauthproxy/base/heap.h"
 
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -12,10 +10,12 @@
 #include <vector>
 
 #include "tests/support/cmocka_cxx.h"
+#include "tests/support/in_child.h"
 
 namespace vncauthproxy::base {
 namespace {
 
+using testing::in_child;
 using testing::NoFixture;
 
 constexpr size_t kSpace = 64 * 1024;
@@ -27,18 +27,15 @@ bool mapped(const void* address) {
   return ::mincore(reinterpret_cast<void*>(page), 1, &resident) == 0;
 }
 
-// Each test in a child: a process has one heap at a time, and the tests' own is to stay what it was.
-template <typename Body>
-int in_child(Body body) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(body());
-  int status = -1;
-  return ::waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+// Each test in a child: a process begins its heaps once, and the tests' own is to stay what it was. False:
+// there are none.
+bool begin() {
+  return VNCAUTHPROXY_OWN_HEAPS && begin_heaps({kSpace, kLargest}, {kSpace, kLargest});
 }
 
 void blocks_are_used_again(NoFixture&) {
   const int failed = in_child([] {
-    if (!begin_heap(kSpace, kLargest)) return 0;
+    if (!begin()) return 0;
     void* first = ::operator new(100);
     ::operator delete(first);
     void* second = ::operator new(97);  // the same size, rounded
@@ -54,7 +51,7 @@ void blocks_are_used_again(NoFixture&) {
 // Of all that a table was while it doubled and doubled, each size waits for the next table.
 void large_blocks_are_used_again_by_powers_of_two(NoFixture&) {
   const int failed = in_child([] {
-    if (!begin_heap(kSpace, kLargest)) return 0;
+    if (!begin()) return 0;
     for (const size_t size : {5000u, 8192u, 9000u, 16384u}) {
       void* first = ::operator new(size);
       std::memset(first, 1, size);
@@ -69,10 +66,9 @@ void large_blocks_are_used_again_by_powers_of_two(NoFixture&) {
   assert_int_equal(failed, 0);
 }
 
-// A child that drops this heap keeps what is larger than it takes.
 void what_is_too_large_is_mallocs(NoFixture&) {
   const int failed = in_child([] {
-    if (!begin_heap(kSpace, kLargest)) return 0;
+    if (!begin()) return 0;
     char* const own = new char[kLargest];
     char* const mallocs = new char[kLargest + 1];
     const auto distance = own > mallocs ? own - mallocs : mallocs - own;
@@ -86,7 +82,7 @@ void what_is_too_large_is_mallocs(NoFixture&) {
 void what_was_there_before_is_deleted_as_ever(NoFixture&) {
   auto old = std::make_unique<std::string>(100, 'x');
   const int failed = in_child([&old] {
-    begin_heap(kSpace, kLargest);
+    begin();
     *old += std::string(200, 'y');  // the old text goes, the new one is of the new heap
     const bool fine = old->size() == 300;
     old.reset();
@@ -97,7 +93,7 @@ void what_was_there_before_is_deleted_as_ever(NoFixture&) {
 
 void beyond_its_space_there_is_malloc(NoFixture&) {
   const int failed = in_child([] {
-    begin_heap(kSpace, kLargest);
+    begin();
     std::vector<std::unique_ptr<std::string>> texts;
     for (size_t i = 0; i < 2000; ++i) texts.push_back(std::make_unique<std::string>(i, static_cast<char>(i)));
     for (size_t i = 0; i < texts.size(); ++i)
@@ -109,7 +105,7 @@ void beyond_its_space_there_is_malloc(NoFixture&) {
 
 void reallocation_keeps_what_fits(NoFixture&) {
   const int failed = in_child([] {
-    begin_heap(kSpace, kLargest);
+    begin();
     auto* text = static_cast<char*>(heap_reallocate(nullptr, 6));
     std::memcpy(text, "bytes", 6);
     for (const size_t size : {40u, 4000u, 400000u, 50u}) {
@@ -126,7 +122,7 @@ void reallocation_keeps_what_fits(NoFixture&) {
 
 void every_block_is_aligned(NoFixture&) {
   const int failed = in_child([] {
-    begin_heap(kSpace, kLargest);
+    begin();
     for (size_t size = 0; size < 2048; ++size)
       if (reinterpret_cast<uintptr_t>(::operator new(size)) % alignof(std::max_align_t) != 0) return 1;
     return 0;
@@ -134,21 +130,71 @@ void every_block_is_aligned(NoFixture&) {
   assert_int_equal(failed, 0);
 }
 
-// A child keeps nothing of what its parent made, and the parent all of it.
-void a_child_drops_its_parents_heap(NoFixture&) {
+constexpr char kText[] = "a text that is too long for the string itself";
+
+void a_child_gets_nothing_of_its_parents(NoFixture&) {
   const int failed = in_child([] {
-    if (!begin_heap(kSpace, kLargest)) return 0;
-    auto secret = std::make_unique<std::string>("a parent's text, too long for the string itself");
-    const int child_failed = in_child([&secret] {
-      if (!mapped(secret.get())) return 1;
-      begin_heap(kSpace, kLargest);
-      const std::string copy = *secret;
-      drop_former_heap();
-      return mapped(secret.get()) || !mapped(copy.data()) || copy.size() != 47 ? 2 : 0;
+    if (!begin()) return 0;
+    auto text = std::make_unique<std::string>(kText);
+    const int child_failed = in_child([&text] {
+      keep_heap_for_child();
+      if (mapped(text.get())) return 1;
+      ::operator delete(text.release());  // there is nothing to free, and nothing happens
+      return *std::make_unique<std::string>(kText) == kText ? 0 : 2;
     });
-    return child_failed != 0                                              ? child_failed
-           : *secret == "a parent's text, too long for the string itself" ? 0
-                                                                          : 3;
+    if (child_failed != 0) return child_failed;
+    return *text == kText ? 0 : 3;
+  });
+  assert_int_equal(failed, 0);
+}
+
+void what_is_made_for_a_child_goes_with_it(NoFixture&) {
+  const int failed = in_child([] {
+    if (!begin()) return 0;
+    auto before = std::make_unique<std::string>(kText);
+    int child_failed = 0;
+    {
+      const HeapForChild heap;
+      auto text = std::make_unique<std::string>(kText);
+      *before += kText;  // the old text goes where it came from
+      child_failed = in_child([&text] {
+        keep_heap_for_child();
+        *text += std::string(kLargest / 2, 'x');
+        const bool fine = text->starts_with(kText) && mapped(text->data());
+        text.reset();
+        return fine ? 0 : 1;
+      });
+      before->clear();
+      before->shrink_to_fit();
+    }
+    if (child_failed != 0) return child_failed;
+    *before = std::string(kText) + kText;
+    const auto after = std::make_unique<std::string>(kText);
+    return in_child([&after] {
+      keep_heap_for_child();
+      return mapped(after.get()) ? 2 : 0;
+    });
+  });
+  assert_int_equal(failed, 0);
+}
+
+void a_child_finds_nothing_of_the_one_before(NoFixture&) {
+  const int failed = in_child([] {
+    if (!begin()) return 0;
+    char* text = nullptr;
+    {
+      const HeapForChild heap;
+      text = static_cast<char*>(heap_allocate(sizeof kText));
+      std::memcpy(text, kText, sizeof kText);
+      heap_free(text);
+    }
+    const HeapForChild heap;
+    return in_child([text] {
+      keep_heap_for_child();
+      // The start of a free block is the heap's own.
+      constexpr size_t kOwn = sizeof(void*);
+      return std::memcmp(text + kOwn, kText + kOwn, sizeof kText - kOwn) == 0 ? 1 : 0;
+    });
   });
   assert_int_equal(failed, 0);
 }
@@ -166,7 +212,9 @@ int main() {
       TEST(NoFixture, beyond_its_space_there_is_malloc),
       TEST(NoFixture, reallocation_keeps_what_fits),
       TEST(NoFixture, every_block_is_aligned),
-      TEST(NoFixture, a_child_drops_its_parents_heap),
+      TEST(NoFixture, a_child_gets_nothing_of_its_parents),
+      TEST(NoFixture, what_is_made_for_a_child_goes_with_it),
+      TEST(NoFixture, a_child_finds_nothing_of_the_one_before),
   };
   return vncauthproxy::testing::run_group("heap", tests);
 }

@@ -8,11 +8,13 @@
 #include <array>
 #include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <new>
-#include <span>
 #include <utility>
+
+#include "vncauthproxy/base/fd.h"
 
 namespace vncauthproxy::base {
 namespace {
@@ -37,68 +39,97 @@ constexpr size_t list_of(size_t units) {
 constexpr size_t kLists = list_of(kMostUnits) + 1;
 static_assert(list_of(kExactUnits) + 1 == list_of(2 * kExactUnits));
 
-// One list of free blocks for each size. Objects come in few sizes, and come again: nothing is merged.
+enum class Turn : uint8_t { parents, childs, childs_for_good };
+
+// One list of free blocks for each size. Objects come in few sizes, and come again: nothing is merged. It
+// lies at the start of its own space.
 class alignas(kUnit) Heap {
  public:
-  Heap(std::span<char> space, size_t largest)
-      : space_(space), next_(space.data() + sizeof(Heap)), largest_(std::min(largest, kMostUnits * kUnit)) {}
+  explicit Heap(HeapSize size) : space_(size.space), largest_(std::min(size.largest, kMostUnits * kUnit)) {}
 
-  bool has(const void* block) const {
-    const auto* byte = static_cast<const char*>(block);
-    return byte >= space_.data() && byte < space_.data() + space_.size();
-  }
   void* allocate(size_t size) {
     if (size > largest_) return nullptr;
     const size_t units = units_for(size);
     Free*& first = free_[list_of(units)];
     if (first != nullptr) return std::exchange(first, first->next);
     const size_t bytes = sizeof(Header) + units * kUnit;
-    if (bytes > static_cast<size_t>(space_.data() + space_.size() - next_)) return nullptr;
-    return new (std::exchange(next_, next_ + bytes)) Header{units} + 1;
+    if (bytes > space_ - used_) return nullptr;
+    return new (start() + std::exchange(used_, used_ + bytes)) Header{units} + 1;
   }
   void release(void* block) {
     Free*& first = free_[list_of(header_of(block)->units)];
     first = new (block) Free{first};
   }
-  void drop() { ::munmap(space_.data(), space_.size()); }
+  // All that was given out is back: as if nothing had been.
+  void clear() {
+    ::explicit_bzero(start() + sizeof(Heap), used_ - sizeof(Heap));
+    used_ = sizeof(Heap);
+    free_ = {};
+  }
 
   static size_t usable_size(void* block) { return header_of(block)->units * kUnit; }
+
+  Turn turn = Turn::parents;  // kept in the child's heap
 
  private:
   struct Free {
     Free* next;
   };
   static Header* header_of(void* block) { return static_cast<Header*>(block) - 1; }
+  char* start() { return reinterpret_cast<char*>(this); }
 
-  std::span<char> space_;
-  char* next_;  // all before it was given out once
+  size_t space_;
   size_t largest_;
+  size_t used_ = sizeof(Heap);  // all before it was given out once
   std::array<Free*, kLists> free_{};
 };
 
-// Each lies at the start of its own space.
-Heap* in_use = nullptr;
-Heap* former = nullptr;
+struct Place {
+  Heap* heap = nullptr;
+  size_t size = 0;
 
-bool in_former(const void* block) {
-  return former != nullptr && former->has(block);
+  bool has(const void* block) const {
+    return heap != nullptr && reinterpret_cast<uintptr_t>(block) - reinterpret_cast<uintptr_t>(heap) < size;
+  }
+};
+// Written once: what changes is in the heaps, or its page would be copied with each fork.
+Place parents, childs;
+
+Result<Place> make_heap(HeapSize size, int advice) {
+  void* pages =
+      ::mmap(nullptr, size.space, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (pages == MAP_FAILED) return system_error("cannot map a heap");
+  if (::madvise(pages, size.space, advice) != 0) return system_error("cannot set up a heap");
+  ::madvise(pages, size.space, MADV_NOHUGEPAGE);  // a first byte would cost two megabytes
+  return Place{new (pages) Heap(size), size.space};
+}
+
+void give_turn(Turn turn) {
+  if (childs.heap != nullptr) childs.heap->turn = turn;
+}
+
+// Null: there is malloc() alone.
+Heap* in_use() {
+  return childs.heap == nullptr || childs.heap->turn == Turn::parents ? parents.heap : childs.heap;
 }
 
 }  // namespace
 
 void* heap_allocate(size_t size) {
-  void* block = in_use != nullptr ? in_use->allocate(size) : nullptr;
+  Heap* const heap = in_use();
+  void* block = heap != nullptr ? heap->allocate(size) : nullptr;
   return block != nullptr ? block : std::malloc(std::max<size_t>(size, 1));
 }
 
 void heap_free(void* block) {
-  if (in_use != nullptr && in_use->has(block)) return in_use->release(block);
-  if (!in_former(block)) std::free(block);  // else it goes with its heap
+  if (childs.has(block)) return childs.heap->release(block);
+  if (!parents.has(block)) return std::free(block);
+  // In a child there is nothing behind the pointer, and nothing to do.
+  if (childs.heap->turn != Turn::childs_for_good) parents.heap->release(block);
 }
 
 size_t heap_usable_size(void* block) {
-  const bool ours = (in_use != nullptr && in_use->has(block)) || in_former(block);
-  return ours ? Heap::usable_size(block) : ::malloc_usable_size(block);
+  return childs.has(block) || parents.has(block) ? Heap::usable_size(block) : ::malloc_usable_size(block);
 }
 
 void* heap_reallocate(void* block, size_t size) {
@@ -110,34 +141,31 @@ void* heap_reallocate(void* block, size_t size) {
   return larger;
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-#define VNCAUTHPROXY_OWN_HEAP 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define VNCAUTHPROXY_OWN_HEAP 0
-#endif
-#endif
-#ifndef VNCAUTHPROXY_OWN_HEAP
-#define VNCAUTHPROXY_OWN_HEAP 1
-#endif
-
-bool begin_heap(size_t space, size_t largest) {
-  if (!VNCAUTHPROXY_OWN_HEAP) return false;
-  void* pages =
-      ::mmap(nullptr, space, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (pages == MAP_FAILED) return false;
-  ::madvise(pages, space, MADV_NOHUGEPAGE);  // a first byte would cost two megabytes
-  former = std::exchange(in_use, new (pages) Heap({static_cast<char*>(pages), space}, largest));
-  return true;
+Result<void> begin_heaps(HeapSize own, HeapSize of_child) {
+  if (!VNCAUTHPROXY_OWN_HEAPS) return {};
+  auto made = make_heap(own, MADV_DONTFORK);
+  if (!made) return std::move(made.error());
+  auto made_for_child = make_heap(of_child, MADV_NORMAL);
+  if (!made_for_child) return std::move(made_for_child.error());
+  parents = *made;
+  childs = *made_for_child;
+  return {};
 }
 
-void drop_former_heap() {
-  if (former != nullptr) std::exchange(former, nullptr)->drop();
+HeapForChild::HeapForChild() {
+  give_turn(Turn::childs);
+}
+HeapForChild::~HeapForChild() {
+  if (childs.heap != nullptr) childs.heap->clear();
+  give_turn(Turn::parents);
+}
+void keep_heap_for_child() {
+  give_turn(Turn::childs_for_good);
 }
 
 }  // namespace vncauthproxy::base
 
-#if VNCAUTHPROXY_OWN_HEAP
+#if VNCAUTHPROXY_OWN_HEAPS
 void* operator new(size_t size) {
   void* block = vncauthproxy::base::heap_allocate(size);
   if (block == nullptr) throw std::bad_alloc();
@@ -147,6 +175,16 @@ void operator delete(void* block) noexcept {
   vncauthproxy::base::heap_free(block);
 }
 void operator delete(void* block, size_t) noexcept {
+  vncauthproxy::base::heap_free(block);
+}
+// The C++ library's would only pass on to those above; a process that runs briefly need not map it for that.
+void* operator new[](size_t size) {
+  return ::operator new(size);
+}
+void operator delete[](void* block) noexcept {
+  vncauthproxy::base::heap_free(block);
+}
+void operator delete[](void* block, size_t) noexcept {
   vncauthproxy::base::heap_free(block);
 }
 #endif

@@ -58,8 +58,7 @@ class ControlConn {
   bool reply(const proto::Reply& reply);
   // A request that fails before it became one; says so in the log.
   void refuse(const proto::Failure& failure, std::chrono::milliseconds delay = {});
-  // In a forked child: no session keys.
-  void forget() { stream_.forget(); }
+  void add_tls_secrets(net::TlsSecrets& secrets) const { stream_.add_secrets(secrets); }
 
  private:
   std::string_view unsent() const { return std::string_view(reply_).substr(sent_); }

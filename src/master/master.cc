@@ -149,6 +149,8 @@ Master::Master(const Options& options, Prepared prepared)
                    loop_.stop();
                  }),
       certificate_timer_(loop_, [this] { check_certificate(); }) {
+  // They were read before there was memory that no child gets.
+  for (net::TlsServer* tls : {&tls_, &legacy_tls_}) tls->key_text = base::Secret(tls->key_text.reveal());
   for (const std::string& line : prepared.listeners.announcements) base::log_info("%s", line.c_str());
   if (legacy_tls_)
     base::log_warning("control-tls-legacy: control clients may use TLS 1.0 and 1.1, which are broken");
@@ -268,18 +270,12 @@ void Master::fork_failed(uint32_t id, int error) {
   workers_.fork_failed(id, std::string("cannot start a worker: ") + std::strerror(error));
 }
 
-void Master::forget() {
-  control_.forget();
-  for (net::TlsServer* tls : {&tls_, &legacy_tls_}) {
-    tls->key.reset();
-    tls->key_text.wipe();
-  }
-  for (auto& [id, asked] : asked_) asked.made_password.wipe();
-  for (ipc::Handover& other : next_) {
-    other.password.wipe();
-    other.first_trial.expected.wipe();
-    other.server_password.wipe();
-  }
+net::TlsSecrets Master::tls_secrets() const {
+  net::TlsSecrets secrets;
+  control_.add_tls_secrets(secrets);
+  for (const net::TlsServer* tls : {&tls_, &legacy_tls_})
+    if (tls->key) secrets.keys.push_back(tls->key.get());
+  return secrets;
 }
 
 // ---- signals

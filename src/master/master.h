@@ -43,8 +43,8 @@ class Master {
   std::optional<ipc::Handover> run();
   void forked(uint32_t id, pid_t pid) { workers_.forked(id, pid); }
   void fork_failed(uint32_t id, int error);
-  // In the child: what the kernel did not wipe already (SecretPages).
-  void forget();
+  // What a worker would inherit of the master's secrets: the rest is in memory that no child gets.
+  net::TlsSecrets tls_secrets() const;
 
  private:
   void requested(uint64_t conn, const std::string& who, proto::Request request);

@@ -212,8 +212,8 @@ void Stream::finish() {
   ::shutdown(fd(), SHUT_WR);
 }
 
-void Stream::forget() {
-  ssl_.reset();
+void Stream::add_secrets(TlsSecrets& secrets) const {
+  if (ssl_) secrets.sessions.push_back(ssl_.get());
 }
 
 std::string Stream::trouble() const {

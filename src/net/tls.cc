@@ -164,6 +164,11 @@ void unlock(TlsServer& tls) {
   if (!tls.key) throw std::bad_alloc();  // it was a key when it was read
 }
 
+void TlsSecrets::erase() {
+  for (SSL* session : sessions) base::release(session);
+  for (EVP_PKEY* key : keys) base::release(key);
+}
+
 std::chrono::seconds certificate_life(const TlsServer& tls) {
   int days = 0;
   int seconds = 0;

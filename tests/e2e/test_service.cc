@@ -8,9 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cinttypes>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -457,6 +460,57 @@ void secrets_are_nowhere_to_be_seen(Talkative& f) {
   f.check(f.daemon.log().find("testsalttestsalt") == std::string::npos, "no hash in the log");
 }
 
+// All that a process has written to, as one text.
+std::string memory_of(pid_t pid) {
+  constexpr uint64_t kShadow = uint64_t{1} << 30;  // AddressSanitizer's
+  const std::string proc = "/proc/" + std::to_string(pid);
+  std::ifstream maps(proc + "/maps"), memory(proc + "/mem", std::ios::binary);
+  std::string all, line;
+  while (std::getline(maps, line)) {
+    uint64_t start = 0, end = 0;
+    char writable = '-';
+    if (std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %*c%c", &start, &end, &writable) != 3) continue;
+    if (writable != 'w' || end - start >= kShadow) continue;
+    const size_t before = all.size();
+    all.resize(before + (end - start));
+    memory.clear();
+    memory.seekg(static_cast<std::streamoff>(start));
+    memory.read(all.data() + before, static_cast<std::streamsize>(end - start));
+  }
+  return all;
+}
+
+// Nor in a process that is done with them, or never was to have them.
+void secrets_are_gone_from_memory(Fixture& f) {
+  if (::geteuid() != 0) skip();  // nobody else may look
+  constexpr const char* kOthersSecret = "OthrPw7f";
+  FakeBackend guarded(echo({.types = "\2", .password = kServerSecret}));
+  const Reply first =
+      f.daemon.request(Request{.destination_port = guarded.port(), .server_password = kServerSecret});
+  FakeViewer viewer(first.port);
+  f.check(viewer.log_in(kViewerSecret) == Verdict::admitted && viewer.echoes("hello"), first.text);
+  const std::vector<pid_t> relaying = f.daemon.children();
+  const Reply second = f.daemon.request(Request{
+      .destination_port = guarded.port(), .password = kOthersSecret, .server_password = kServerSecret});
+  f.check(second.ok() && f.daemon.children().size() == relaying.size() + 1, second.text);
+
+  const auto check_free_of = [&f](pid_t pid, const std::string& who, std::vector<std::string> secrets) {
+    const std::string memory = memory_of(pid);
+    f.check(memory.size() > 100000, who + ": its memory can be read");
+    for (const std::string& secret : secrets)
+      f.check(memory.find(secret) == std::string::npos, who + " holds " + secret);
+  };
+  for (const pid_t pid : f.daemon.children()) {
+    if (std::count(relaying.begin(), relaying.end(), pid) != 0) {
+      check_free_of(pid, "who relays", {kViewerSecret, kServerSecret, kLoginSecret, kOthersSecret});
+    } else {
+      check_free_of(pid, "who waits", {kViewerSecret, kLoginSecret});
+      f.check(memory_of(pid).find(kOthersSecret) != std::string::npos, "who waits has what it waits for");
+    }
+  }
+  check_free_of(f.daemon.pid(), "the master", {kViewerSecret, kServerSecret, kLoginSecret, kOthersSecret});
+}
+
 void nobody_may_look_inside(Fixture& f) {
   for (const pid_t pid : {f.daemon.pid(), f.daemon.children().at(0)}) {
     const std::string limits = read_file("/proc/" + std::to_string(pid) + "/limits");
@@ -569,6 +623,7 @@ int main() {
       STAGED(Service, the_log_file_is_opened_again),
       STAGED(Fixture, a_killed_master_leaves_its_sessions),
       STAGED(Talkative, secrets_are_nowhere_to_be_seen),
+      STAGED(Fixture, secrets_are_gone_from_memory),
       STAGED(Fixture, nobody_may_look_inside),
       STAGED(Service, the_daemons_own_files_are_trusted),
       STAGED(AsNobody, privileges_are_given_up),

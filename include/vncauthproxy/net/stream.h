@@ -58,8 +58,7 @@ class Stream {
 
   // Ends our direction: close_notify where there is TLS, then FIN. Call it when nothing is owed.
   void finish();
-  // Forgets the session keys without a byte to the peer; for a forked child that must not hold them.
-  void forget();
+  void add_secrets(TlsSecrets& secrets) const;
   // After an error of TLS: what OpenSSL says about it. "" when there is nothing to say.
   std::string trouble() const;
 

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/result.h"
@@ -43,6 +44,15 @@ base::Result<TlsServer> load_tls_server(const TlsSettings& settings);
 TlsServer share(const TlsServer& tls);
 // Before the first stream. Throws std::bad_alloc.
 void unlock(TlsServer& tls);
+
+// What lies in OpenSSL's memory, of a process that forks: all its sessions, each with its use of a key, and
+// its own use of the keys.
+struct TlsSecrets {
+  std::vector<SSL*> sessions;
+  std::vector<EVP_PKEY*> keys;
+
+  void erase();  // in the child, and without a byte to any peer
+};
 
 // Until the certificate ends; negative: it has.
 std::chrono::seconds certificate_life(const TlsServer& tls);
