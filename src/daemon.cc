@@ -13,6 +13,7 @@
 #include <optional>
 #include <utility>
 
+#include "config.h"
 #include "master/capacity.h"
 #include "master/master.h"
 #include "vncauthproxy/base/heap.h"
@@ -42,31 +43,23 @@ Result<std::optional<base::Identity>> identity_for(const Options& options) {
   return std::optional<base::Identity>(*identity);
 }
 
-// A signal that arrives in the child before it has its own handlers would be told to the parent's loop, which
-// the two share at that moment.
-class BlockedSignals {
- public:
-  BlockedSignals() {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::sigprocmask(SIG_SETMASK, &all, &before_);
-  }
-  ~BlockedSignals() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
-  BlockedSignals(const BlockedSignals&) = delete;
-  BlockedSignals& operator=(const BlockedSignals&) = delete;
-
- private:
-  sigset_t before_;
-};
-
 // Workers make little; the master a kilobyte or two for each forwarding, and tables that grow with them.
 // Beyond that there is malloc(), which also has the buffers of workers: they go back to the kernel when they
 // are not needed.
 constexpr base::HeapSize kMasterHeap{64 * 1024 * 1024, 1024 * 1024};
 constexpr base::HeapSize kWorkerHeap{1024 * 1024, 4096};
 
+// What fork() does besides is for programs with threads; the pages it writes to would be copied for nothing.
+pid_t bare_fork() {
+#if HAVE__FORK
+  return ::_Fork();
+#else
+  return ::fork();
+#endif
+}
+
 pid_t fork_with(ipc::Handover handover, net::TlsSecrets unwanted) {
-  const pid_t pid = ::fork();
+  const pid_t pid = bare_fork();
   if (pid != 0) return pid;
   base::keep_heap_for_child();
   unwanted.erase();
@@ -74,7 +67,6 @@ pid_t fork_with(ipc::Handover handover, net::TlsSecrets unwanted) {
 }
 
 void fork_worker(master::Master& master, ipc::Handover handover) {
-  const BlockedSignals blocked;
   const uint32_t id = handover.id;
   const auto try_to_fork = [&] {
     const base::HeapForChild heap;

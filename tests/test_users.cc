@@ -29,6 +29,7 @@
 #include "vncauthproxy/base/log.h"
 
 #include "tests/support/cmocka_cxx.h"
+#include "tests/support/in_child.h"
 
 namespace vncauthproxy::base {
 namespace {
@@ -101,22 +102,6 @@ struct Fixture {
 
 int code(ErrorCode value) {
   return static_cast<int>(value);
-}
-
-// Runs `work` in a child; its result is the exit status. No assertions in there.
-int in_child(const std::function<int()>& work) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    int status = 99;
-    try {
-      status = work();
-    } catch (...) {
-    }
-    ::_exit(status);
-  }
-  int status = -1;
-  if (::waitpid(child, &status, 0) != child) return -1;
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
 }
 
 // ---- hashes
@@ -393,15 +378,6 @@ void an_empty_table_works_as_hard(Fixture& f) {
   assert_true(cpu_ns() - begin > 300'000);
 }
 
-void a_forked_child_knows_nobody(Fixture& f) {
-  f.write("someone:" + f.good + "\n");
-  assert_true(f.loads());
-  const int in = in_child([&] { return f.login("someone", "secret") ? 1 : 0; });
-  assert_int_equal(in, 0);
-  const bool still = f.login("someone", "secret");
-  assert_true(still);
-}
-
 // ---- lines
 
 void reads_lines_and_warns_by_number_alone(Fixture& f) {
@@ -673,7 +649,7 @@ void who_cannot_keep_the_owner_changes_nothing(Fixture& f) {
   if (::geteuid() != 0) skip();
   f.write("alice:1\n", 0644);
   ::chmod(f.folder.c_str(), 0777);
-  const int error = in_child([&] {
+  const int error = testing::in_child([&] {
     if (::setgid(65534) != 0 || ::setuid(65534) != 0) return 98;
     return f.edit("bob", "2");
   });
@@ -714,7 +690,7 @@ void a_lock_that_is_a_link_is_not_followed(Fixture& f) {
 void past_the_file_size_limit_nothing_changes(Fixture& f) {
   const std::string& text = f.spare = "alice:" + std::string(5000, '1') + "\n";
   f.write(text);
-  const int error = in_child([&] {
+  const int error = testing::in_child([&] {
     ::signal(SIGXFSZ, SIG_IGN);
     const rlimit limit{4096, 4096};
     ::setrlimit(RLIMIT_FSIZE, &limit);
@@ -745,7 +721,7 @@ int edit_on_a_full_disk(Fixture& f) {
 }
 
 void a_full_disk_leaves_the_file_as_it_was(Fixture& f) {
-  const int outcome = in_child([&] { return edit_on_a_full_disk(f); });
+  const int outcome = testing::in_child([&] { return edit_on_a_full_disk(f); });
   if (outcome == 77) skip();
   assert_int_equal(outcome, 0);
 }
@@ -841,7 +817,6 @@ int main() {
       TEST(Fixture, a_password_is_compared_to_its_last_byte),
       TEST(Fixture, every_refusal_costs_the_same),
       TEST(Fixture, an_empty_table_works_as_hard),
-      TEST(Fixture, a_forked_child_knows_nobody),
       TEST(Fixture, reads_lines_and_warns_by_number_alone),
       TEST(Fixture, a_file_of_garbage_does_not_fill_the_log),
       TEST(Fixture, a_missing_or_empty_file_is_an_empty_table),

@@ -79,7 +79,7 @@ SecretPages::SecretPages(size_t size) : size_(size) {
   start_ = static_cast<char*>(pages);
   // Both are kept on a best effort: a kernel without them costs a precaution, not a function.
   ::madvise(pages, size, MADV_DONTDUMP);
-  ::madvise(pages, size, MADV_WIPEONFORK);
+  ::madvise(pages, size, MADV_DONTFORK);
 }
 
 SecretPages::SecretPages(SecretPages&& other) noexcept

@@ -17,7 +17,7 @@ rlim_t forwardings(const base::Options& options) {
   return static_cast<rlim_t>(options.max_port - options.min_port) + 1;
 }
 
-void raise(int resource) {
+void raise_soft_limit(int resource) {
   rlimit limit{};
   if (::getrlimit(resource, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
@@ -38,8 +38,8 @@ std::string too_low(const char* what, rlim_t limit, rlim_t others, rlim_t needed
 }  // namespace
 
 void raise_limits() {
-  raise(RLIMIT_NOFILE);
-  raise(RLIMIT_NPROC);
+  raise_soft_limit(RLIMIT_NOFILE);
+  raise_soft_limit(RLIMIT_NPROC);
 }
 
 Limits read_limits() {

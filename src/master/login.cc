@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// OpenSSL wants EVP used. That allocates with each hash, and so writes to pages that the workers share, each
+// of which is copied then; SHA256_Init() and its like need the stack alone.
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "master/login.h"
 
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
 #include <utility>
-#include <vector>
 
 namespace vncauthproxy::master {
 namespace {
@@ -16,19 +18,9 @@ std::span<uint8_t> bytes_of(std::span<char> room) {
   return {reinterpret_cast<uint8_t*>(room.data()), room.size()};
 }
 
-// Made once. Looking for SHA-256 with each login would write to OpenSSL's locks and heap, and so to pages
-// that workers share.
-base::Handle<EVP_MD_CTX> sha256() {
-  base::Handle<EVP_MD_CTX> context(EVP_MD_CTX_new());
-  if (!context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1)
-    throw std::runtime_error("SHA-256 is not available");
-  return context;
-}
-
 }  // namespace
 
-Login::Login(base::Users users)
-    : users_(std::move(users)), sha256_(sha256()), memory_(kDigestSize * (1 + kRemembered)) {
+Login::Login(base::Users users) : users_(std::move(users)), memory_(kDigestSize * (1 + kRemembered)) {
   base::random_bytes(bytes_of(memory_.room()).first(kDigestSize));
 }
 
@@ -54,21 +46,16 @@ bool Login::verify(std::string_view user, const base::Secret& password) {
 // SHA-256 with the key in front. That is no MAC for strangers, who could lengthen the text; but nobody is
 // shown a digest, and none is taken from anybody.
 Login::Digest Login::digest(std::string_view user, const base::Secret& password) const {
-  // The length keeps "ab"+"c" and "a"+"bc" apart.
-  std::vector<uint8_t> text(8 + user.size() + password.size());
-  base::ByteWriter out(text);
-  out.u64(user.size());
-  out.put(user);
-  out.put(password.reveal());
+  const uint64_t user_size = user.size();  // it keeps "ab"+"c" and "a"+"bc" apart
   Digest digest{};
-  EVP_MD_CTX* const hash = sha256_.get();
-  const bool done =
-      EVP_DigestInit_ex(hash, nullptr, nullptr) == 1 &&
-      EVP_DigestUpdate(hash, memory_.room().data(), kDigestSize) == 1 &&
-      EVP_DigestUpdate(hash, text.data(), text.size()) == 1 &&
-      EVP_DigestFinal_ex(hash, digest.data(), nullptr) == 1 &&
-      EVP_DigestInit_ex(hash, nullptr, nullptr) == 1;  // it keeps nothing for workers to inherit
-  base::wipe(std::span<uint8_t>(text));
+  SHA256_CTX hash;
+  const bool done = SHA256_Init(&hash) == 1 &&
+                    SHA256_Update(&hash, memory_.room().data(), kDigestSize) == 1 &&
+                    SHA256_Update(&hash, &user_size, sizeof user_size) == 1 &&
+                    SHA256_Update(&hash, user.data(), user.size()) == 1 &&
+                    SHA256_Update(&hash, password.reveal().data(), password.size()) == 1 &&
+                    SHA256_Final(digest.data(), &hash) == 1;
+  ::explicit_bzero(&hash, sizeof hash);
   if (!done) throw std::runtime_error("SHA-256 failed");
   return digest;
 }

@@ -12,7 +12,6 @@
 
 #include "vncauthproxy/base/address.h"
 #include "vncauthproxy/base/clock.h"
-#include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/secret.h"
 #include "vncauthproxy/base/users.h"
 
@@ -50,7 +49,6 @@ class Login {
   bool remembered(const Digest& digest) const;
 
   base::Users users_;
-  base::Handle<EVP_MD_CTX> sha256_;
   base::SecretPages memory_;  // the key, then kRemembered digests
   size_t next_ = 0;
   size_t filled_ = 0;

@@ -2,12 +2,12 @@
 #include "vncauthproxy/net/loop.h"
 
 #include <fcntl.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <new>
 #include <utility>
 
-#include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/heap.h"
 
 namespace vncauthproxy::net {
@@ -26,6 +26,20 @@ int next_descriptor_but_one() {
   const base::Fd next(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
   const base::Fd one_more(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
   return one_more.get();
+}
+
+sigset_t only(int signal) {
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, signal);
+  return set;
+}
+
+base::Fd make_signal_fd(int signal) {
+  const sigset_t own = only(signal);
+  base::Fd fd(::signalfd(-1, &own, SFD_NONBLOCK | SFD_CLOEXEC));
+  if (!fd) throw std::bad_alloc();
+  return fd;
 }
 
 }  // namespace
@@ -104,8 +118,25 @@ void Timer::stop() {
 }
 
 Signal::Signal(Loop& loop, int signal, Callback callback)
-    : Event(loop, signal, EV_SIGNAL | EV_PERSIST, std::move(callback)) {
-  event_add(get(), nullptr);
+    : signal_(signal),
+      fd_(make_signal_fd(signal)),
+      arrived_(loop, fd_.get(), Watch::For::reading, [this, callback = std::move(callback)] {
+        signalfd_siginfo info;
+        if (::read(fd_.get(), &info, sizeof info) == sizeof info) callback();
+      }) {
+  // Ignored, SIGCHLD would take the children's statuses along.
+  struct sigaction action {};
+  action.sa_handler = SIG_DFL;
+  ::sigaction(signal, &action, &action_before_);
+  const sigset_t own = only(signal);
+  ::sigprocmask(SIG_BLOCK, &own, &mask_before_);
+  arrived_.arm();
+}
+
+Signal::~Signal() {
+  ::sigaction(signal_, &action_before_, nullptr);
+  const sigset_t own = only(signal_);
+  if (::sigismember(&mask_before_, signal_) == 0) ::sigprocmask(SIG_UNBLOCK, &own, nullptr);
 }
 
 }  // namespace vncauthproxy::net

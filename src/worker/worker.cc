@@ -48,7 +48,6 @@ void limit_resources() {
   limit(RLIMIT_NOFILE, kMaxDescriptors);
   limit(RLIMIT_NPROC, 0);
   limit(RLIMIT_FSIZE, 0);
-  limit(RLIMIT_CORE, 0);
 }
 
 }  // namespace

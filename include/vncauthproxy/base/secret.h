@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Text that must not outlive its use: it cannot be copied or printed by accident, and its memory is wiped
-// when it goes. SecretPages is a larger stretch of such memory that a forked child sees as zeroes.
+// when it goes. SecretPages is a larger stretch of such memory that a forked child does not get.
 #pragma once
 
 #include <cstddef>
@@ -43,7 +43,7 @@ void random_bytes(std::span<uint8_t> into);
 // Uniform in [0, bound), bound > 0.
 uint32_t random_below(uint32_t bound);
 
-// Anonymous pages: left out of core dumps, zero in a forked child, wiped when released. `size` may be 0.
+// Anonymous pages: left out of core dumps, not there in a forked child, wiped when released. `size` may be 0.
 class SecretPages {
  public:
   SecretPages() = default;

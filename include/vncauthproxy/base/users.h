@@ -19,7 +19,7 @@ inline constexpr size_t kMaxUsersFileBytes = 1024 * 1024;
 inline constexpr size_t kMaxPasswordBytes = 511;  // libxcrypt takes no more
 
 // The users in force. A loaded table is replaced as a whole. Its text lives in SecretPages: a forked child
-// sees none (its verify() finds nobody).
+// has none and must not ask.
 class Users {
  public:
   // An empty table; still does the usual work for every login.

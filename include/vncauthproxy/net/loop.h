@@ -3,10 +3,13 @@
 // callback may destroy the object that called it. Everything made on a Loop must go before it.
 #pragma once
 
+#include <signal.h>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
 
+#include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/handles.h"
 
 namespace vncauthproxy::net {
@@ -69,9 +72,20 @@ class Timer : public Event {
   void stop();
 };
 
-class Signal : public Event {
+// A signal taken like input: it is blocked for as long as this lives, and no handler ever runs. A forked
+// child starts with it blocked.
+class Signal {
  public:
-  Signal(Loop& loop, int signal, Callback callback);
+  Signal(Loop& loop, int signal, Callback callback);  // throws std::bad_alloc
+  ~Signal();                                          // what was in force before is again
+  Signal(Signal&&) = delete;
+
+ private:
+  int signal_;
+  sigset_t mask_before_;
+  struct sigaction action_before_;
+  base::Fd fd_;
+  Watch arrived_;
 };
 
 }  // namespace vncauthproxy::net
