@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -107,10 +108,10 @@ int serve(const Options& options, master::Prepared prepared, base::Readiness rea
   // the same.
   ::mallopt(M_MXFAST, 0);
   if (auto heaps = base::begin_heaps(kMasterHeap, kWorkerHeap); !heaps) return start_up_failed(heaps.error());
-  master::Master master(options, std::move(prepared));
+  const auto master = std::make_unique<master::Master>(options, std::move(prepared));
   fill_holes_in_heap();
   readiness.ready();  // not before signals have their handlers: who started us may send one at once
-  while (auto next = master.run()) fork_worker(master, std::move(*next));
+  while (auto next = master->run()) fork_worker(*master, std::move(*next));
   return 0;
 }
 
