@@ -52,16 +52,17 @@ constexpr base::HeapSize kWorkerHeap{1024 * 1024, 4096};
 
 // What fork() does besides is for programs with threads; the pages it writes to would be copied for nothing.
 pid_t bare_fork() {
-#if HAVE__FORK
+#ifdef HAVE__FORK
   return ::_Fork();
 #else
   return ::fork();
 #endif
 }
 
+// The child's number, or an errno as a negative one: what goes with the handover may set errno anew.
 pid_t fork_with(ipc::Handover handover, net::TlsSecrets unwanted) {
   const pid_t pid = bare_fork();
-  if (pid != 0) return pid;
+  if (pid != 0) return pid > 0 ? pid : -errno;
   base::keep_heap_for_child();
   unwanted.erase();
   worker::worker_main(std::move(handover));
@@ -74,11 +75,10 @@ void fork_worker(master::Master& master, ipc::Handover handover) {
     return fork_with(ipc::rehouse(std::move(handover)), master.tls_secrets());
   };
   const pid_t pid = try_to_fork();
-  const int error = errno;
   if (pid > 0)
     master.forked(id, pid);
   else
-    master.fork_failed(id, error);
+    master.fork_failed(id, -pid);
 }
 
 // Reading files and starting OpenSSL leaves holes all over the heap. What workers allocate later, TLS above
