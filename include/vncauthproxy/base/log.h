@@ -74,7 +74,7 @@ class RepeatFilter {
   Verdict admit(std::string_view source, Clock::time_point now);
 
  private:
-  static constexpr size_t kMaxSources = 1024;
+  static constexpr size_t kMaxSources = 4096;
   struct Source {
     std::string name;
     Clock::time_point since;
