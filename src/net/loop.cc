@@ -46,11 +46,10 @@ base::Fd make_signal_fd(int signal) {
 
 Loop::Loop(Changes changes) {
   // Once: where libevent keeps them is a page that a forked child shares until one of them writes to it.
-  static const bool set = [] {
+  [[maybe_unused]] static const bool done = [] {
     ::event_set_mem_functions(base::heap_allocate, base::heap_reallocate, base::heap_free);
     return true;
   }();
-  static_cast<void>(set);
   const base::Handle<event_config> config(event_config_new());
   if (!config) throw std::bad_alloc();
   event_config_set_flag(config.get(), EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
@@ -124,12 +123,12 @@ Signal::Signal(Loop& loop, int signal, Callback callback)
         signalfd_siginfo info;
         if (::read(fd_.get(), &info, sizeof info) == sizeof info) callback();
       }) {
+  const sigset_t own = only(signal);
+  ::sigprocmask(SIG_BLOCK, &own, &mask_before_);
   // Ignored, SIGCHLD would take the children's statuses along.
   struct sigaction action {};
   action.sa_handler = SIG_DFL;
   ::sigaction(signal, &action, &action_before_);
-  const sigset_t own = only(signal);
-  ::sigprocmask(SIG_BLOCK, &own, &mask_before_);
   arrived_.arm();
 }
 
