@@ -480,7 +480,7 @@ std::string memory_of(pid_t pid) {
   return all;
 }
 
-// Nor in a process that is done with them, or never was to have them.
+// Who is done with a secret, or never was to have it, does not hold it.
 void secrets_are_gone_from_memory(Fixture& f) {
   if (::geteuid() != 0) skip();  // nobody else may look
   constexpr const char* kOthersSecret = "OthrPw7f";
@@ -493,6 +493,14 @@ void secrets_are_gone_from_memory(Fixture& f) {
   const Reply second = f.daemon.request(Request{
       .destination_port = guarded.port(), .password = kOthersSecret, .server_password = kServerSecret});
   f.check(second.ok() && f.daemon.children().size() == relaying.size() + 1, second.text);
+  // The daemon makes this one; only the control client is to know it afterwards.
+  FakeBackend open(echo());
+  const Reply third =
+      f.daemon.request(std::string(R"({"type": "vnc", "destination_address": "127.0.0.1", )") +
+                       R"("source_port": 0, "destination_port": )" + std::to_string(open.port()) +
+                       R"(, "auth_user": ")" + kUser + R"(", "auth_password": ")" + kLoginSecret + "\"}");
+  f.check(FakeViewer(third.port).log_in(third.password) == Verdict::admitted, third.text);
+  f.check(f.daemon.wait_children(relaying.size() + 1));
 
   const auto check_free_of = [&f](pid_t pid, const std::string& who, std::vector<std::string> secrets) {
     const std::string memory = memory_of(pid);
@@ -508,7 +516,8 @@ void secrets_are_gone_from_memory(Fixture& f) {
       f.check(memory_of(pid).find(kOthersSecret) != std::string::npos, "who waits has what it waits for");
     }
   }
-  check_free_of(f.daemon.pid(), "the master", {kViewerSecret, kServerSecret, kLoginSecret, kOthersSecret});
+  check_free_of(f.daemon.pid(), "the master",
+                {kViewerSecret, kServerSecret, kLoginSecret, kOthersSecret, third.password});
 }
 
 void nobody_may_look_inside(Fixture& f) {
