@@ -21,10 +21,13 @@ using testing::NoFixture;
 constexpr size_t kSpace = 64 * 1024;
 constexpr size_t kLargest = 16 * 1024;
 
-bool mapped(const void* address) {
-  const auto page = reinterpret_cast<uintptr_t>(address) & ~uintptr_t{4095};
+void* page_of(const void* address) {
+  return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(address) & ~uintptr_t{4095});
+}
+
+bool has_a_page(const void* address) {
   unsigned char resident = 0;
-  return ::mincore(reinterpret_cast<void*>(page), 1, &resident) == 0;
+  return ::mincore(page_of(address), 1, &resident) == 0 && (resident & 1) != 0;
 }
 
 // Each test in a child: a process begins its heaps once, and the tests' own is to stay what it was. False:
@@ -138,12 +141,26 @@ void a_child_gets_nothing_of_its_parents(NoFixture&) {
     auto text = std::make_unique<std::string>(kText);
     const int child_failed = in_child([&text] {
       keep_heap_for_child();
-      if (mapped(text.get())) return 1;
+      if (has_a_page(text.get())) return 1;
       ::operator delete(text.release());  // there is nothing to free, and nothing happens
       return *std::make_unique<std::string>(kText) == kText ? 0 : 2;
     });
     if (child_failed != 0) return child_failed;
     return *text == kText ? 0 : 3;
+  });
+  assert_int_equal(failed, 0);
+}
+
+// Else a block that malloc() maps there would be taken for one of the parent's, and never freed.
+void nothing_of_a_child_takes_the_place_of_its_parents(NoFixture&) {
+  const int failed = in_child([] {
+    if (!begin()) return 0;
+    const auto text = std::make_unique<std::string>(kText);
+    return in_child([&text] {
+      keep_heap_for_child();
+      constexpr int kThere = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+      return ::mmap(page_of(text.get()), 4096, PROT_READ, kThere, -1, 0) == MAP_FAILED ? 0 : 1;
+    });
   });
   assert_int_equal(failed, 0);
 }
@@ -160,7 +177,7 @@ void what_is_made_for_a_child_goes_with_it(NoFixture&) {
       child_failed = in_child([&text] {
         keep_heap_for_child();
         *text += std::string(kLargest / 2, 'x');
-        const bool fine = text->starts_with(kText) && mapped(text->data());
+        const bool fine = text->starts_with(kText) && has_a_page(text->data());
         text.reset();
         return fine ? 0 : 1;
       });
@@ -172,7 +189,7 @@ void what_is_made_for_a_child_goes_with_it(NoFixture&) {
     const auto after = std::make_unique<std::string>(kText);
     return in_child([&after] {
       keep_heap_for_child();
-      return mapped(after.get()) ? 2 : 0;
+      return has_a_page(after.get()) ? 2 : 0;
     });
   });
   assert_int_equal(failed, 0);
@@ -213,6 +230,7 @@ int main() {
       TEST(NoFixture, reallocation_keeps_what_fits),
       TEST(NoFixture, every_block_is_aligned),
       TEST(NoFixture, a_child_gets_nothing_of_its_parents),
+      TEST(NoFixture, nothing_of_a_child_takes_the_place_of_its_parents),
       TEST(NoFixture, what_is_made_for_a_child_goes_with_it),
       TEST(NoFixture, a_child_finds_nothing_of_the_one_before),
   };

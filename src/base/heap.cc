@@ -143,7 +143,8 @@ void* heap_reallocate(void* block, size_t size) {
 
 Result<void> begin_heaps(HeapSize own, HeapSize of_child) {
   if (!VNCAUTHPROXY_OWN_HEAPS) return {};
-  auto made = make_heap(own, MADV_DONTFORK);
+  // Empty in a child, but its place is kept: what malloc() mapped there would be taken for the parent's.
+  auto made = make_heap(own, MADV_WIPEONFORK);
   if (!made) return std::move(made.error());
   auto made_for_child = make_heap(of_child, MADV_NORMAL);
   if (!made_for_child) return std::move(made_for_child.error());

@@ -46,8 +46,8 @@ class HeapForChild {
   HeapForChild(const HeapForChild&) = delete;
   HeapForChild& operator=(const HeapForChild&) = delete;
 };
-// In the child: from now on it has that heap and no other. Objects of the parent's are not there; to free
-// their memory all the same does nothing.
+// In the child: from now on it has that heap and no other. The parent's is empty there; to free its objects'
+// memory all the same does nothing.
 void keep_heap_for_child();
 
 // For C libraries that take an allocator. Like malloc(), realloc() and free(), in the heap in use.
