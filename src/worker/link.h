@@ -49,6 +49,7 @@ class Link {
   // fd(), as soon as nothing is owed again, telling delivered() of each part. Nothing else is sent in
   // between.
   bool spliceable() const;
+  bool secure() const { return stream_.secure(); }
   bool announce(size_t size);
   bool delivered(size_t size);
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "vncauthproxy/base/secret.h"
 #include "vncauthproxy/net/loop.h"
 #include "worker/backend_side.h"
 #include "worker/link.h"
@@ -86,8 +87,8 @@ class Relay {
   bool backend_open_ = true;     // more may come from it
   bool viewer_settled_ = false;  // it has got all there is, and knows
   Pipe pipe_;
-  std::vector<uint8_t> buffer_;  // for bulk, when there is no pipe
-  bool bulk_seen_ = false;       // since the last tick
+  base::SecretPages buffer_;  // for bulk, when there is no pipe
+  bool bulk_seen_ = false;    // since the last tick
 
   uint64_t from_viewer_ = 0;
   bool viewer_open_ = true;

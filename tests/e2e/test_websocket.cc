@@ -481,6 +481,27 @@ void too_many_frames_before_the_password(Fixture& f) {
   }
 }
 
+// ---- memory
+
+// Whoever carried bulk once is as small again afterwards, also the third time.
+void what_bulk_needed_goes_back(Fixture& f) {
+  const std::string bulk = pattern(16'000'000, 6);
+  for (const Kind& kind : kKinds) {
+    FakeBackend backend([&bulk](Socket& socket) {
+      if (!shake_hands(socket)) return;
+      while (socket.read(1)) socket.send(bulk);
+    });
+    WsViewer viewer = f.session(kind, backend);
+    const long before = f.memory_kib();
+    for (int i = 0; i < 3; ++i) {
+      viewer.send("!");
+      f.check_kind(viewer.read(bulk.size()) == bulk, kind, "all of it");
+      f.check_kind(wait_until([&] { return f.memory_kib() < before + kMemorySlackKib / 8; }), kind,
+                   std::to_string(before) + " KiB before, then " + std::to_string(f.memory_kib()));
+    }
+  }
+}
+
 // ---- goodbyes
 
 void the_viewer_closes(Fixture& f) {
@@ -647,6 +668,7 @@ int main() {
       STAGED(Fixture, a_huge_frame_that_is_really_sent),
       STAGED(Fixture, a_breach_under_load),
       STAGED(Fixture, too_many_frames_before_the_password),
+      STAGED(Fixture, what_bulk_needed_goes_back),
       STAGED(Fixture, the_viewer_closes),
       STAGED(Fixture, the_viewer_vanishes),
       STAGED(Fixture, the_backend_closes),

@@ -53,6 +53,7 @@ class SecretPages {
   ~SecretPages();
 
   std::span<char> room() const { return {start_, size_}; }
+  std::span<uint8_t> bytes() const { return {reinterpret_cast<uint8_t*>(start_), size_}; }
 
  private:
   char* start_ = nullptr;
