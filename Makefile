@@ -70,7 +70,8 @@ net_SRC := \
 ipc_SRC := \
   channel \
   handover \
-  message
+  message \
+  seats
 
 master_SRC := \
   capacity \
@@ -135,7 +136,8 @@ unit_net := \
   unix_socket
 unit_ipc := \
   channel \
-  message
+  message \
+  seats
 unit_master := \
   capacity \
   control_conn \

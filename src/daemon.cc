@@ -20,6 +20,7 @@
 #include "vncauthproxy/base/heap.h"
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/base/process.h"
+#include "vncauthproxy/ipc/seats.h"
 #include "worker/worker.h"
 
 namespace vncauthproxy {
@@ -53,30 +54,33 @@ constexpr base::HeapSize kWorkerHeap{1024 * 1024, 4096};
 // What fork() does besides is for programs with threads; the pages it writes to would be copied for nothing.
 pid_t bare_fork() {
 #ifdef HAVE__FORK
-  return ::_Fork();
+  const pid_t pid = ::_Fork();
 #else
-  return ::fork();
+  const pid_t pid = ::fork();
 #endif
+  return pid < 0 ? -errno : pid;
 }
 
 // The child's number, or an errno as a negative one: what goes with the handover may set errno anew.
-pid_t fork_with(ipc::Handover handover, net::TlsSecrets unwanted) {
-  const pid_t pid = bare_fork();
-  if (pid != 0) return pid > 0 ? pid : -errno;
+pid_t fork_with(ipc::Handover handover, const ipc::Seats::Taken& taken, net::TlsSecrets unwanted) {
+  const pid_t pid = taken ? ipc::fork_sharing_descriptors() : bare_fork();
+  if (pid != 0) return pid;
   base::keep_heap_for_child();
+  if (taken && !taken.settle(handover)) ::_exit(1);  // its descriptors are not its own
   unwanted.erase();
   worker::worker_main(std::move(handover));
 }
 
-void fork_worker(master::Master& master, ipc::Handover handover) {
+void fork_worker(master::Master& master, ipc::Seats& seats, ipc::Handover handover) {
   const uint32_t id = handover.id;
+  ipc::Seats::Taken taken = seats.take(handover);
   const auto try_to_fork = [&] {
     const base::HeapForChild heap;
-    return fork_with(ipc::rehouse(std::move(handover)), master.tls_secrets());
+    return fork_with(ipc::rehouse(std::move(handover)), taken, master.tls_secrets());
   };
   const pid_t pid = try_to_fork();
   if (pid > 0)
-    master.forked(id, pid);
+    master.forked(id, pid, std::move(taken));
   else
     master.fork_failed(id, -pid);
 }
@@ -108,10 +112,11 @@ int serve(const Options& options, master::Prepared prepared, base::Readiness rea
   // the same.
   ::mallopt(M_MXFAST, 0);
   if (auto heaps = base::begin_heaps(kMasterHeap, kWorkerHeap); !heaps) return start_up_failed(heaps.error());
+  ipc::Seats seats;
   const auto master = std::make_unique<master::Master>(options, std::move(prepared));
   fill_holes_in_heap();
   readiness.ready();  // not before signals have their handlers: who started us may send one at once
-  while (auto next = master->run()) fork_worker(*master, std::move(*next));
+  while (auto next = master->run()) fork_worker(*master, seats, std::move(*next));
   return 0;
 }
 

@@ -110,7 +110,7 @@ struct Fixture {
     const uint32_t id = open(start_deadline, viewer_deadline);
     Worker& worker = workers.back();
     worker.pid = idle_child();
-    table.forked(id, worker.pid);
+    table.forked(id, worker.pid, {});
     return worker;
   }
   // Brings a new worker into a state.

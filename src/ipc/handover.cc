@@ -7,6 +7,15 @@
 
 namespace vncauthproxy::ipc {
 
+std::vector<base::Fd*> descriptors(Handover& handover) {
+  std::vector<base::Fd*> all;
+  all.reserve(handover.listeners.size() + 2);
+  all.push_back(&handover.channel);
+  for (base::Fd& listener : handover.listeners) all.push_back(&listener);
+  if (handover.web) all.push_back(&handover.web);
+  return all;
+}
+
 Handover rehouse(Handover handover) {
   handover.destination_address = std::string(std::string_view(handover.destination_address));
   handover.server_password = base::Secret(handover.server_password.reveal());

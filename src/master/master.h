@@ -41,7 +41,7 @@ class Master {
 
   // The next worker to fork, or nullopt: the daemon was told to end and all workers are gone.
   std::optional<ipc::Handover> run();
-  void forked(uint32_t id, pid_t pid) { workers_.forked(id, pid); }
+  void forked(uint32_t id, pid_t pid, ipc::Seats::Taken seats) { workers_.forked(id, pid, std::move(seats)); }
   void fork_failed(uint32_t id, int error);
   // What a worker would inherit of the master's secrets: the rest is in memory that no child gets.
   net::TlsSecrets tls_secrets() const;

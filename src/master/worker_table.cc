@@ -46,6 +46,7 @@ struct WorkerTable::Record {
   bool channel_open = true;
   pid_t pid = 0;  // 0: not forked yet, or reaped
   std::string viewer = "no viewer";
+  ipc::Seats::Taken seats;  // until the worker has shown that it has got what is in them
   ipc::Channel channel;
   net::Timer deadline;
 };
@@ -70,8 +71,10 @@ base::Result<base::Fd> WorkerTable::open(Forwarding forwarding) {
   return std::move(pair->second);
 }
 
-void WorkerTable::forked(uint32_t id, pid_t pid) {
-  records_.at(id)->pid = pid;
+void WorkerTable::forked(uint32_t id, pid_t pid, ipc::Seats::Taken seats) {
+  Record& record = *records_.at(id);
+  record.pid = pid;
+  record.seats = std::move(seats);
   by_pid_.emplace(pid, id);
 }
 
@@ -85,6 +88,7 @@ void WorkerTable::fork_failed(uint32_t id, const std::string& why) {
 // ---- what workers say
 
 void WorkerTable::received(Record& record, const ipc::Message& message) {
+  record.seats = {};
   std::visit([this, &record](const auto& content) { take(record, content); }, message);
 }
 
@@ -195,6 +199,7 @@ void WorkerTable::reaped(pid_t pid, int status) {
   Record& record = *records_.at(at->second);
   by_pid_.erase(at);
   record.pid = 0;
+  record.seats = {};
   if (WIFSIGNALED(status) && record.state != State::ending)
     base::log_error("F%u worker %d died of signal %d (%s)", record.forwarding.id, pid, WTERMSIG(status),
                     strsignal(WTERMSIG(status)));

@@ -17,6 +17,7 @@
 
 #include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/ipc/channel.h"
+#include "vncauthproxy/ipc/seats.h"
 #include "vncauthproxy/net/loop.h"
 #include "vncauthproxy/proto/control.h"
 
@@ -42,7 +43,7 @@ class WorkerTable {
 
   // A new record, and the worker's end of its channel.
   base::Result<base::Fd> open(Forwarding forwarding);
-  void forked(uint32_t id, pid_t pid);
+  void forked(uint32_t id, pid_t pid, ipc::Seats::Taken seats);
   void fork_failed(uint32_t id, const std::string& why);
   // After SIGCHLD.
   void reap();

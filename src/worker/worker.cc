@@ -19,10 +19,9 @@ namespace {
 // Candidates, listeners, channel, backend, pipe, epoll, resolver, and a few more.
 constexpr rlim_t kMaxDescriptors = ViewerSide::kMaxCandidates + 64;
 
-void close_all_but(const ipc::Handover& handover) {
-  std::vector<unsigned> kept = {2, static_cast<unsigned>(handover.channel.get())};  // 2: the standard streams
-  for (const base::Fd& listener : handover.listeners) kept.push_back(static_cast<unsigned>(listener.get()));
-  if (handover.web) kept.push_back(static_cast<unsigned>(handover.web.get()));
+void close_all_but(ipc::Handover& handover) {
+  std::vector<unsigned> kept = {STDERR_FILENO};  // and the two before it
+  for (const base::Fd* fd : ipc::descriptors(handover)) kept.push_back(static_cast<unsigned>(fd->get()));
   std::sort(kept.begin(), kept.end());
   for (size_t i = 0; i < kept.size(); ++i) {
     const unsigned last = i + 1 < kept.size() ? kept[i + 1] - 1 : ~0U;

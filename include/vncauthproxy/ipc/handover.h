@@ -43,6 +43,9 @@ struct Handover {
   base::Fd channel;  // the worker's end
 };
 
+// Those it has, each once.
+std::vector<base::Fd*> descriptors(Handover& handover);
+
 // The same in memory of the heap in use (base/heap.h): nothing in it points into another one.
 Handover rehouse(Handover handover);
 
