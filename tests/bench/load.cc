@@ -5,8 +5,7 @@
 //
 //   load MODE KEY=VALUE...
 //
-//   bulk   sessions=N seconds=S [floods=N verify=1]
-//                                                flood toward the viewers: bytes, seconds, CPU of the proxy
+//   bulk   sessions=N seconds=S [verify=1]       flood toward the viewers: bytes, seconds, CPU of the proxy
 //   trip   rounds=N seconds=S [beside=1]         round trips of 64 bytes, as many as there is time for, alone
 //                                                or beside a flood
 //   setup  count=N lanes=N [users=N crypt=1]     forwardings asked for, reached and left again
@@ -234,13 +233,12 @@ Window measure_floods(Scene& scene, const Floods& floods, double seconds) {
 Json bulk(Arguments& arguments) {
   const unsigned long sessions = arguments.number("sessions", "1");
   const double seconds = arguments.seconds("seconds", "2");
-  const unsigned long floods = arguments.number("floods", "1");
   const bool verified = arguments.number("verify", "0") != 0;
   Scene scene(arguments);
   arguments.all_taken();
   const BackendProcess backend(std::move(scene.backend_listener));
-  const Window window = measure_floods(
-      scene, {floods, sessions, verified ? Behaviour::verified_flood : Behaviour::flood}, seconds);
+  const Window window =
+      measure_floods(scene, {1, sessions, verified ? Behaviour::verified_flood : Behaviour::flood}, seconds);
   return Json(::json_pack("{s:I, s:f, s:f, s:f, s:f}", "bytes", static_cast<json_int_t>(window.bytes),
                           "seconds", window.seconds, "cpu_seconds", window.cpu_seconds, "mb_per_second",
                           static_cast<double>(window.bytes) / window.seconds / 1e6, "cpu_seconds_per_gib",

@@ -34,14 +34,14 @@ def say(text=""):
 
 
 class Full:
-    """How much of everything a real run does."""
+    """How much of everything a real run does. A repetition goes round so many times, for a part of its time each: a
+    machine's speed changes within a second, and what is compared has to meet the same speeds."""
     repetitions = 5
-    seconds = 1.5
-    floods = 3
-    trips = 2
+    rounds = 4
+    seconds = 1.6
     sessions = (1, 16)
     verify = 0
-    rounds = 7000
+    trips = 14000
     lanes = (1, 16, 64)
     setups, uncached = 1000, 200
     levels = (10, 100, 1000, 5000)
@@ -53,12 +53,11 @@ class Full:
 class Smoke:
     """And how much shows that it all works: bytes are compared, times are not looked at."""
     repetitions = 1
+    rounds = 1
     seconds = 0.05
-    floods = 1
-    trips = 1
     sessions = (1, 3)
     verify = 1
-    rounds = 50
+    trips = 50
     lanes = (1, 4)
     setups, uncached = 8, 4
     levels = (2, 5)
@@ -121,37 +120,44 @@ class Bench:
     def rows_of(self, proxies, wraps):
         return [(proxy, wrap) for wrap in wraps for proxy in proxies if wrap in proxy.via]
 
+    def rounds(self):
+        return range(self.size.repetitions * self.size.rounds)
+
+    def part(self, amount):
+        """Of what a repetition measures, that of one round."""
+        return amount / self.size.rounds
+
     def bulk(self, proxies):
-        for _ in range(self.size.repetitions):
+        for _ in self.rounds():
             for count in self.size.sessions:
                 for group, wraps in GROUPS:
                     for proxy, wrap in self.rows_of(proxies, wraps):
                         self.measure("bulk", f"{group}, {count} session{'s'[:count > 1]}", proxy, wrap, "bulk",
-                                     sessions=count, seconds=self.size.seconds, floods=self.size.floods,
-                                     verify=self.size.verify)
+                                     sessions=count, seconds=self.part(self.size.seconds), verify=self.size.verify)
 
     def trip(self, proxies):
-        # More and shorter ones: the tail of a busy machine depends on where the scheduler put whom.
-        for _ in range(self.size.trips * self.size.repetitions):
+        for _ in self.rounds():
             for beside, when in ((0, "idle otherwise"), (1, "beside a bulk session")):
                 for group, wraps in GROUPS:
                     for proxy, wrap in self.rows_of(proxies, wraps):
-                        self.measure("trip", f"{group}, {when}", proxy, wrap, "trip", rounds=self.size.rounds,
-                                     seconds=self.size.seconds, beside=beside)
+                        self.measure("trip", f"{group}, {when}", proxy, wrap, "trip",
+                                     rounds=int(self.part(self.size.trips)), seconds=self.part(self.size.seconds),
+                                     beside=beside)
 
     def setup(self, daemon, floor):
-        for _ in range(self.size.repetitions):
+        uncached = int(self.part(self.size.uncached))
+        for _ in self.rounds():
             for lanes in self.size.lanes:
                 for proxy in (daemon, floor):
                     self.measure("setup", f"login cached, {lanes} at once", proxy, "plain", "setup",
-                                 count=self.size.setups, lanes=lanes)
-                fresh = self.stage.start_daemon(users=self.size.uncached)
+                                 count=int(self.part(self.size.setups)), lanes=lanes)
+                fresh = self.stage.start_daemon(users=uncached)
                 # One at a time with the same pauses for both: a machine that slept meanwhile is slower to wake.
-                keys = {"count": self.size.uncached, "lanes": lanes, "crypt": int(lanes == 1)}
+                keys = {"count": uncached, "lanes": lanes, "crypt": int(lanes == 1)}
                 if lanes == 1:
                     self.measure("setup", "login cached, 1 at once, with pauses", daemon, "plain", "setup", **keys)
                 self.measure("setup", f"login not cached, {lanes} at once", fresh, "plain", "setup",
-                             users=self.size.uncached, **keys)
+                             users=uncached, **keys)
                 self.stage.stop(fresh)
 
     def levels(self):
