@@ -33,6 +33,9 @@ Seats::Seats() {
     free_.push_back(seat.get());
     all_.push_back(std::move(seat));
   }
+  // A whole word of the kernel's bitmap: cut within one, kernels before 6.11 leave numbers marked as in use.
+  constexpr unsigned kWord = 64;
+  end_ = (end_ + kWord - 1) / kWord * kWord;
 }
 
 Seats::Taken Seats::take(Handover& handover) {

@@ -114,7 +114,7 @@ void SetUp::start_next() {
   auto viewer = std::make_unique<Viewer>(loop_, route_, Behaviour::idle, *this);
   Viewer& started = *viewer;
   lanes_.emplace(&started, std::move(viewer));
-  started.ask(static_cast<unsigned>(started_ % users_), source_of(started_));
+  started.ask(static_cast<unsigned>(started_ / in_a_row_ % users_), source_of(started_));
   ++started_;
 }
 

@@ -63,10 +63,15 @@ class SetUp : public Viewer::Observer {
     std::vector<double> reply, authenticated;  // microseconds since the request
     double seconds = 0;
   };
-  // Requests use the users 0 .. users-1 in turn. `before_each`, where there is one, is called before each of
-  // them.
-  SetUp(Loop& loop, const Route& route, unsigned users, std::function<void()> before_each = nullptr)
-      : loop_(loop), route_(route), users_(users), before_each_(std::move(before_each)) {}
+  // Requests use the users 0 .. users-1 in turn, each for so many requests in a row. `before_each`, where
+  // there is one, is called before each request.
+  SetUp(Loop& loop, const Route& route, unsigned users, unsigned in_a_row = 1,
+        std::function<void()> before_each = nullptr)
+      : loop_(loop),
+        route_(route),
+        users_(users),
+        in_a_row_(in_a_row),
+        before_each_(std::move(before_each)) {}
   Outcome run(size_t count, unsigned lanes);
 
   void replied(Viewer& viewer) override;
@@ -77,7 +82,7 @@ class SetUp : public Viewer::Observer {
 
   Loop& loop_;
   Route route_;
-  unsigned users_;
+  unsigned users_, in_a_row_;
   std::function<void()> before_each_;
   std::map<Viewer*, std::unique_ptr<Viewer>> lanes_;
   size_t to_start_ = 0, started_ = 0;

@@ -8,7 +8,8 @@
 //   bulk   sessions=N seconds=S [verify=1]       flood toward the viewers: bytes, seconds, CPU of the proxy
 //   trip   rounds=N seconds=S [beside=1]         round trips of 64 bytes, as many as there is time for, alone
 //                                                or beside a flood
-//   setup  count=N lanes=N [users=N crypt=1]     forwardings asked for, reached and left again
+//   setup  count=N lanes=N [users=N]             forwardings asked for, reached and left again
+//   login  users=N                               each user's first request beside crypt(3) and the second one
 //   hold   state=waiting|live levels=N,N... [probes=N seconds=S]
 //                                                memory at each level; live ones echo; with probes also the
 //                                                set-up and the relay cost of others beside them, and the
@@ -304,32 +305,46 @@ Json setup(Arguments& arguments) {
   const unsigned long count = arguments.number("count", "1000");
   const auto lanes = static_cast<unsigned>(arguments.number("lanes", "1"));
   const auto users = static_cast<unsigned>(arguments.number("users", "1"));
-  const bool crypt_too = arguments.number("crypt", "0") != 0;
   Scene scene(arguments);
   arguments.all_taken();
   if (!scene.route.by_control || lanes == 0 || users == 0) die("setup needs via=control:N, lanes and users");
   const Backend backend(scene.loop, std::move(scene.backend_listener));
   if (users == 1) SetUp(scene.loop, scene.route, 1).run(lanes, lanes);  // the login is known from here on
   const double cpu = scene.proxy.cpu_seconds();
-  // What crypt(3) takes by itself, between the requests.
+  const SetUp::Outcome outcome = SetUp(scene.loop, scene.route, users).run(count, lanes);
+  // Workers of sessions that are over are part of the price: let them end before the last look.
+  scene.loop.run_until([&] { return backend.connections() == 0; }, kPatience,
+                       [] { return "the proxy keeps connections to the backend"; });
+  return Json(::json_pack("{s:f, s:f, s:o, s:o}", "per_second", static_cast<double>(count) / outcome.seconds,
+                          "cpu_us_each", (scene.proxy.cpu_seconds() - cpu) * 1e6 / static_cast<double>(count),
+                          "reply_us", packed(percentiles(outcome.reply)), "authenticated_us",
+                          packed(percentiles(outcome.authenticated))));
+}
+
+// One request after the other, crypt(3) by itself in between: the four of a user meet the same speed of the
+// machine, and each request the same pause before it.
+Json login(Arguments& arguments) {
+  const auto users = static_cast<unsigned>(arguments.number("users", "50"));
+  Scene scene(arguments);
+  arguments.all_taken();
+  if (!scene.route.by_control || users == 0) die("login needs via=control:N and users");
+  const Backend backend(scene.loop, std::move(scene.backend_listener));
   std::vector<double> crypt;
   const auto time_crypt = [&crypt] {
     const Clock::time_point start = Clock::now();
     if (!base::hash_password(base::Secret(kUserPassword))) die("no hash");
     crypt.push_back(microseconds(Clock::now() - start));
   };
-  SetUp::Outcome outcome =
-      SetUp(scene.loop, scene.route, users, crypt_too ? time_crypt : std::function<void()>())
-          .run(count, lanes);
-  for (const double time : crypt) outcome.seconds -= time / 1e6;
-  // Workers of sessions that are over are part of the price: let them end before the last look.
-  scene.loop.run_until([&] { return backend.connections() == 0; }, kPatience,
-                       [] { return "the proxy keeps connections to the backend"; });
-  return Json(::json_pack("{s:f, s:f, s:f, s:o, s:o}", "per_second",
-                          static_cast<double>(count) / outcome.seconds, "crypt_us", percentiles(crypt).p50,
-                          "cpu_us_each", (scene.proxy.cpu_seconds() - cpu) * 1e6 / static_cast<double>(count),
-                          "reply_us", packed(percentiles(outcome.reply)), "authenticated_us",
-                          packed(percentiles(outcome.authenticated))));
+  const SetUp::Outcome outcome = SetUp(scene.loop, scene.route, users, 2, time_crypt).run(2 * users, 1);
+  std::vector<double> ratios, first, second;
+  for (size_t i = 0; i < crypt.size(); i += 2) {
+    first.push_back(outcome.reply[i]);
+    second.push_back(outcome.reply[i + 1]);
+    ratios.push_back(first.back() / ((crypt[i] + crypt[i + 1]) / 2 + second.back()));
+  }
+  return Json(::json_pack("{s:f, s:f, s:f, s:f}", "ratio", percentiles(ratios).p50, "crypt_us",
+                          percentiles(crypt).p50, "first_reply_us", percentiles(first).p50, "second_reply_us",
+                          percentiles(second).p50));
 }
 
 struct TreeMemory {
@@ -440,9 +455,9 @@ void raise_descriptor_limit() {
 
 int run(int argc, char** argv) {
   const std::map<std::string_view, Json (*)(Arguments&)> modes{
-      {"bulk", bulk}, {"trip", trip}, {"setup", setup}, {"hold", hold}, {"users", users}};
+      {"bulk", bulk}, {"trip", trip}, {"setup", setup}, {"login", login}, {"hold", hold}, {"users", users}};
   const auto mode = argc < 2 ? modes.end() : modes.find(argv[1]);
-  if (mode == modes.end()) die("usage: load bulk|trip|setup|hold|users KEY=VALUE...");
+  if (mode == modes.end()) die("usage: load bulk|trip|setup|login|hold|users KEY=VALUE...");
   raise_descriptor_limit();
   if (const base::Result<void> prepared = proto::prepare_vnc_auth(); !prepared)
     die("%s", prepared.error().detail.c_str());
