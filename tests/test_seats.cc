@@ -2,11 +2,18 @@
 #include "vncauthproxy/ipc/seats.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstddef>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -92,7 +99,7 @@ void with_seats(Body body) {
 }
 
 void a_child_has_its_own_and_no_more(NoFixture&) {
-  for (const size_t listeners : {0, 1, 3})
+  for (const size_t listeners : {0U, 1U, 3U})
     with_seats([listeners](Seats& seats) {
       Given given(listeners);
       const Seats::Taken taken = seats.take(given.handover);
@@ -169,6 +176,29 @@ void few_descriptors_are_not_spent_on_seats(NoFixture&) {
                    0);
 }
 
+// As container runtimes do.
+bool forbid_clone3() {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{std::size(filter), filter};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+void where_clone3_is_forbidden_there_are_none(NoFixture&) {
+  assert_int_equal(in_child([] {
+                     if (!forbid_clone3()) return 1;
+                     Given given(0);
+                     Seats seats;
+                     return seats.take(given.handover) ? 2 : 0;
+                   }),
+                   0);
+}
+
 }  // namespace
 }  // namespace vncauthproxy::ipc
 
@@ -181,6 +211,7 @@ int main() {
       TEST(NoFixture, without_a_free_seat_there_is_none),
       TEST(NoFixture, who_needs_too_many_finds_none),
       TEST(NoFixture, few_descriptors_are_not_spent_on_seats),
+      TEST(NoFixture, where_clone3_is_forbidden_there_are_none),
   };
   return vncauthproxy::testing::run_group("seats", tests);
 }

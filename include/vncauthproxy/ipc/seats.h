@@ -46,7 +46,8 @@ class Seats {
     size_t count_ = 0;
   };
 
-  // As early as possible, for they are the lowest that are free. Where they cannot be had, take() finds none.
+  // As early as possible, for they are the lowest that are free. Where they cannot be had, or clone3() is not
+  // there, take() finds none.
   Seats();
   Seats(const Seats&) = delete;
   Seats& operator=(const Seats&) = delete;
