@@ -451,6 +451,33 @@ void a_silent_start_is_a_timeout(Fixture& f) {
   assert_int_equal(f.port_back(worker.id), 1);
 }
 
+// What lies in a seat is open: a listener there would keep its port.
+void seats_are_free_once_the_worker_cannot_need_them(Fixture& f) {
+  ipc::Seats seats;
+  enum class Shows { message, late, death };
+  for (const Shows how : {Shows::message, Shows::late, Shows::death}) {
+    auto pair = base::socket_pair(SOCK_STREAM);
+    ipc::Handover handover;
+    handover.channel = std::move(pair->first);
+    const auto closed = [&pair] {
+      char byte;
+      return ::read(pair->second.get(), &byte, 1) == 0;
+    };
+    const uint32_t id = f.open(how == Shows::late ? milliseconds(50) : kLong);
+    Worker& worker = f.workers.back();
+    worker.pid = idle_child();
+    f.table.forked(id, worker.pid, seats.take(handover));
+    handover = {};
+    const bool open = !closed();
+    if (how == Shows::message) worker.put(ipc::Ready{});
+    if (how == Shows::death) send_signal(worker.pid, SIGKILL);
+    const bool freed = run_until(f.loop, closed);
+    f.ends(worker);
+    assert_true(open);
+    assert_true(freed);
+  }
+}
+
 // Not even SIGSTOP keeps a port.
 void a_stopped_worker_is_killed_at_its_deadline(Fixture& f) {
   Worker& worker = f.start(kLong, milliseconds(50));
@@ -532,6 +559,7 @@ int main() {
       TEST(Fixture, a_child_of_somebody_else_is_nobodys_business),
       TEST(Fixture, a_fork_that_fails_is_an_answer),
       TEST(Fixture, a_silent_start_is_a_timeout),
+      TEST(Fixture, seats_are_free_once_the_worker_cannot_need_them),
       TEST(Fixture, a_stopped_worker_is_killed_at_its_deadline),
       TEST(Fixture, a_live_session_has_no_deadline),
       TEST(Fixture, a_worker_that_does_not_end_is_killed),

@@ -231,6 +231,7 @@ void WorkerTable::release_port(Record& record) {
 }
 
 void WorkerTable::kill(Record& record) {
+  record.seats = {};
   if (record.pid > 0) ::kill(record.pid, SIGKILL);
 }
 
