@@ -496,7 +496,7 @@ void what_bulk_needed_goes_back(Fixture& f) {
     for (int i = 0; i < 3; ++i) {
       viewer.send("!");
       f.check_kind(viewer.read(bulk.size()) == bulk, kind, "all of it");
-      f.check_kind(wait_until([&] { return f.memory_kib() < before + kMemorySlackKib / 8; }), kind,
+      f.check_kind(wait_until([&] { return f.memory_kib() < before + kLeftOverKib; }), kind,
                    std::to_string(before) + " KiB before, then " + std::to_string(f.memory_kib()));
     }
   }
