@@ -4,7 +4,8 @@
 several times round, and prints tables and the ratios this project promises. The raw figures go to bench.json.
 
 Every figure of one table is from one run on one machine, repetitions interleaved: compare within a table, not between
-machines. CPU is that of the proxy's whole process tree; the generator plays backends and viewers, for bulk in one
+machines. A machine's speed changes within a second and by where the scheduler puts whom, so a repetition goes round
+many times, for a moment each; its figure is that of all those moments, its ratio that of two such figures. CPU is that of the proxy's whole process tree; the generator plays backends and viewers, for bulk in one
 process each."""
 
 import argparse
@@ -26,6 +27,10 @@ from proxies import Failed, Proxy, Stage, wait_for  # noqa: E402 (no bytecode be
 OURS = "vncauthproxy"
 WRAPPINGS = ("plain", "ws", "tls", "wss")
 GROUPS = (("plain", ("plain",)), ("WebSocket", ("ws",)), ("TLS", ("tls", "wss")))  # what is compared with what
+# What a promise compares is measured one right after the other; the first three several times in each round, since
+# their ratios are promised to a few percent.
+NEIGHBOURS = ("haproxy splice 1M", OURS, "direct", "haproxy", f"{OURS} wss", "stunnel")
+CLOSE = NEIGHBOURS[:3]
 SECTIONS = ("bulk", "trip", "setup", "memory", "growth", "crowd")
 
 
@@ -34,16 +39,15 @@ def say(text=""):
 
 
 class Full:
-    """How much of everything a real run does. A repetition goes round so many times, for a part of its time each: a
-    machine's speed changes within a second, and what is compared has to meet the same speeds."""
+    """How much of everything a real run does: rounds in a repetition, and the rest in each round."""
     repetitions = 5
-    rounds = 4
-    seconds = 1.6
-    sessions = (1, 16)
+    bulk = ((1, 8, 0.2), (16, 2, 0.8))  # sessions, rounds, seconds
+    close_ones = 4
     verify = 0
-    trips = 14000
+    trip_rounds, trips, trip_seconds = 4, 3500, 0.4
     lanes = (1, 16, 64)
-    setups, uncached = 1000, 200
+    setup_rounds, setups, uncached = 10, 250, 50
+    seconds = 1.6
     levels = (10, 100, 1000, 5000)
     others_level = 100
     probes = 200
@@ -53,13 +57,13 @@ class Full:
 class Smoke:
     """And how much shows that it all works: bytes are compared, times are not looked at."""
     repetitions = 1
-    rounds = 1
-    seconds = 0.05
-    sessions = (1, 3)
+    bulk = ((1, 1, 0.05), (3, 1, 0.05))
+    close_ones = 1
     verify = 1
-    trips = 50
+    trip_rounds, trips, trip_seconds = 1, 50, 0.05
     lanes = (1, 4)
-    setups, uncached = 8, 4
+    setup_rounds, setups, uncached = 1, 8, 4
+    seconds = 0.05
     levels = (2, 5)
     others_level = 3
     probes = 2
@@ -69,7 +73,8 @@ class Smoke:
 class Bench:
     def __init__(self, build, size):
         self.build, self.size = os.path.abspath(build), size
-        self.results = {}  # section -> case -> row -> a dictionary for each repetition
+        self.results = {}  # section -> case -> row -> for each repetition what its rounds measured
+        self.repetition = 0
         self.remarks = []
         self.listener = socket.socket()
         self.listener.bind(("127.0.0.1", 0))
@@ -97,13 +102,15 @@ class Bench:
         return json.loads(done.stdout)
 
     def measure(self, section, case, proxy, wrap, mode, **keys):
-        """One repetition, kept under its row. A row that failed once is left out from then on."""
+        """Once, kept under its row and the repetition. A row that failed once is left out from then on."""
         rows = self.results.setdefault(section, {}).setdefault(case, {})
-        row = proxy.name if proxy.name != OURS or wrap == "plain" else f"{OURS} {wrap}"
+        row = row_name(proxy, wrap)
         if rows.get(row, []) is None:
             return
         try:
-            rows.setdefault(row, []).append(self.load(proxy, wrap, mode, **keys))
+            repetitions = rows.setdefault(row, [])
+            repetitions += [[] for _ in range(len(repetitions), self.repetition + 1)]
+            repetitions[self.repetition].append(self.load(proxy, wrap, mode, **keys))
         except Failed as reason:
             rows[row] = None
             self.broken = self.broken or proxy.name in (OURS, "direct", "floor")
@@ -118,39 +125,46 @@ class Bench:
                  "the workers' end", 60)
 
     def rows_of(self, proxies, wraps):
-        return [(proxy, wrap) for wrap in wraps for proxy in proxies if wrap in proxy.via]
+        rows = [(proxy, wrap) for wrap in wraps for proxy in proxies if wrap in proxy.via]
+        near = {name: place for place, name in enumerate(NEIGHBOURS)}
+        return sorted(rows, key=lambda row: near.get(row_name(*row), len(near)))
 
-    def rounds(self):
-        return range(self.size.repetitions * self.size.rounds)
+    def repetitions(self):
+        for self.repetition in range(self.size.repetitions):
+            yield self.repetition
 
-    def part(self, amount):
-        """Of what a repetition measures, that of one round."""
-        return amount / self.size.rounds
+    def rounds(self, count):
+        for _ in self.repetitions():
+            yield from range(count)
 
     def bulk(self, proxies):
-        for _ in self.rounds():
-            for count in self.size.sessions:
-                for group, wraps in GROUPS:
-                    for proxy, wrap in self.rows_of(proxies, wraps):
-                        self.measure("bulk", f"{group}, {count} session{'s'[:count > 1]}", proxy, wrap, "bulk",
-                                     sessions=count, seconds=self.part(self.size.seconds), verify=self.size.verify)
+        def measure(group, rows, count, seconds):
+            for proxy, wrap in rows:
+                self.measure("bulk", f"{group}, {count} session{'s'[:count > 1]}", proxy, wrap, "bulk",
+                             sessions=count, seconds=seconds, verify=self.size.verify)
+
+        for _ in self.repetitions():
+            for count, rounds, seconds in self.size.bulk:
+                for group, wraps in GROUPS * rounds:
+                    rows = self.rows_of(proxies, wraps)
+                    close = [row for row in rows if row_name(*row) in CLOSE] if count == 1 else []
+                    measure(group, close * (self.size.close_ones - 1) + rows, count, seconds)
 
     def trip(self, proxies):
-        for _ in self.rounds():
+        for _ in self.rounds(self.size.trip_rounds):
             for beside, when in ((0, "idle otherwise"), (1, "beside a bulk session")):
                 for group, wraps in GROUPS:
                     for proxy, wrap in self.rows_of(proxies, wraps):
                         self.measure("trip", f"{group}, {when}", proxy, wrap, "trip",
-                                     rounds=int(self.part(self.size.trips)), seconds=self.part(self.size.seconds),
-                                     beside=beside)
+                                     rounds=self.size.trips, seconds=self.size.trip_seconds, beside=beside)
 
     def setup(self, daemon, floor):
-        uncached = int(self.part(self.size.uncached))
-        for _ in self.rounds():
+        uncached = self.size.uncached
+        for _ in self.rounds(self.size.setup_rounds):
             for lanes in self.size.lanes:
                 for proxy in (daemon, floor):
                     self.measure("setup", f"login cached, {lanes} at once", proxy, "plain", "setup",
-                                 count=int(self.part(self.size.setups)), lanes=lanes)
+                                 count=self.size.setups, lanes=lanes)
                 fresh = self.stage.start_daemon(users=uncached)
                 if lanes == 1:
                     self.measure("login", "1 at once", fresh, "plain", "login", users=uncached)
@@ -175,13 +189,13 @@ class Bench:
                          levels=self.size.others_level)
 
     def growth(self, daemon):
-        for _ in range(min(self.size.repetitions, 3)):
+        for _ in self.repetitions():
             self.measure("growth", "live", daemon, "plain", "hold", state="live", levels=self.levels(),
                          probes=self.size.probes, seconds=self.size.seconds)
             self.settled(daemon)
 
     def crowd(self, daemon):
-        for _ in range(self.size.repetitions):
+        for _ in self.repetitions():
             for count in (1, self.size.crowd):
                 self.measure("crowd", f"{count} sessions with bulk", daemon, "plain", "bulk", sessions=count,
                              seconds=2 * self.size.seconds, verify=self.size.verify)
@@ -200,6 +214,7 @@ class Bench:
             ours = [daemon] if daemon else []
             for section in sections:
                 say(f"measuring: {section}")
+                self.repetition = 0
                 if section == "bulk":
                     self.bulk([direct, *others, *ours])
                 elif section == "trip":
@@ -222,13 +237,22 @@ class Bench:
     # ---- looking at results
 
     def row(self, section, case, row):
+        """The repetitions."""
         return self.results.get(section, {}).get(case, {}).get(row) or []
 
+    def measured(self, section, case, row):
+        """All that was measured, for what is measured once in a repetition."""
+        return [result for rounds in self.row(section, case, row) for result in rounds]
+
     def ratio(self, section, case, row, other, value):
-        """Median, least and greatest of the ratios of the repetitions: both were measured shortly one after the other."""
+        """Median, least and greatest of the repetitions' ratios."""
         pairs = [(value(a), value(b)) for a, b in zip(self.row(section, *case_row(case, row)),
                                                       self.row(section, *case_row(case, other)))]
         return spread([a / b for a, b in pairs if b])
+
+
+def row_name(proxy, wrap):
+    return proxy.name if proxy.name != OURS or wrap == "plain" else f"{OURS} {wrap}"
 
 
 def case_row(case, row):
@@ -258,12 +282,30 @@ def table(title, head, rows):
         say("  " + "  ".join([first] + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:])]).rstrip())
 
 
-def per_gib(result):
-    return result["cpu_seconds_per_gib"]
+# The figure of a repetition's rounds.
 
 
-def rate(result):
-    return result["mb_per_second"]
+def per_gib(rounds):
+    gib = sum(result["bytes"] for result in rounds) / (1 << 30)
+    return sum(result["cpu_seconds"] for result in rounds) / gib if gib else 0
+
+
+def rate(rounds):
+    return sum(result["bytes"] for result in rounds) / sum(result["seconds"] for result in rounds) / 1e6
+
+
+def per_second(rounds):
+    """Each round sets up as many."""
+    return statistics.harmonic_mean([result["per_second"] for result in rounds])
+
+
+def middle(*keys):
+    def value(result):
+        for key in keys:
+            result = result[key]
+        return result
+
+    return lambda rounds: statistics.median(value(result) for result in rounds)
 
 
 def print_bulk(bench):
@@ -280,7 +322,7 @@ def print_bulk(bench):
 
 def print_trip(bench):
     for case, rows in bench.results.get("trip", {}).items():
-        lines = [[row] + [show(spread([r[key] for r in results]), 1) for key in ("p50", "p99", "p999")]
+        lines = [[row] + [show(spread(map(middle(key), results)), 1) for key in ("p50", "p99", "p999")]
                  for row, results in rows.items() if results]
         table(f"Round trip of 64 bytes, {case}, microseconds", ["", "p50", "p99", "p99.9"], lines)
 
@@ -290,10 +332,10 @@ def print_setup(bench):
         lines = []
         for row, results in rows.items():
             if results:
-                cells = [show(spread([r["per_second"] for r in results]), 0)]
+                cells = [show(spread(map(per_second, results)), 0)]
                 for what in ("reply_us", "authenticated_us"):
-                    cells += [show(spread([r[what][key] for r in results]), 0) for key in ("p50", "p99")]
-                lines.append([row] + cells + [show(spread([r["cpu_us_each"] for r in results]), 0)])
+                    cells += [show(spread(map(middle(what, key), results)), 0) for key in ("p50", "p99")]
+                lines.append([row] + cells + [show(spread(map(middle("cpu_us_each"), results)), 0)])
         table(f"Set-up of a forwarding, {case}, microseconds",
               ["", "per second", "reply p50", "p99", "viewer in p50", "p99", "CPU each"], lines)
 
@@ -310,8 +352,8 @@ def master_growth_kib(result, level):
 def print_memory(bench):
     lines = []
     for state in ("waiting", "live"):
-        for row, results in bench.results.get("memory", {}).get(state, {}).items():
-            for result in results or []:
+        for row in bench.results.get("memory", {}).get(state, {}):
+            for result in bench.measured("memory", state, row):
                 for level in result["levels"]:
                     if worker_kib(level, "pss") is None:
                         bench.remark("memory of the daemon's processes can be read by root only")
@@ -324,8 +366,8 @@ def print_memory(bench):
               lines)
     lines = []
     for case, rows in bench.results.get("memory", {}).items():
-        for row, results in rows.items() if case.endswith("others") else ():
-            for result in results or []:
+        for row in rows if case.endswith("others") else ():
+            for result in bench.measured("memory", case, row):
                 last = result["levels"][-1]
                 if last["memory"]["root_pss_kib"] == 0:
                     continue
@@ -337,7 +379,7 @@ def print_memory(bench):
 
 
 def print_growth(bench):
-    for row in bench.row("growth", "live", OURS):
+    for row in bench.measured("growth", "live", OURS):
         lines = [[str(level["sessions"]), f"{level['opened_in_s']:.2f}", f"{level['reply_us']['p50']:.0f}",
                   f"{level['authenticated_us']['p50']:.0f}", f"{level['master_cpu_us_each']:.0f}",
                   f"{level['cpu_seconds_per_gib']:.3f}"] for level in row["levels"]]
@@ -360,7 +402,7 @@ def print_crowd(bench):
 
 def promises(bench):
     """(where it is promised, what, the figure, the limit, whether more is better) for all that was measured."""
-    first, last = bench.size.sessions[0], bench.size.lanes
+    first, last = bench.size.bulk[0][0], bench.size.lanes
     plain, ws, tls = (f"{group}, {first} session" for group in ("plain", "WebSocket", "TLS"))
     mine = {wrap: OURS if wrap == "plain" else f"{OURS} {wrap}" for wrap in WRAPPINGS}
 
@@ -368,21 +410,21 @@ def promises(bench):
         return bench.ratio("bulk", case, row, other, value)
 
     def trip(case, key):
-        return bench.ratio("trip", "plain, " + case, OURS, "haproxy", lambda r: r[key])
+        return bench.ratio("trip", "plain, " + case, OURS, "haproxy", middle(key))
 
     def setup(lanes, value):
         return bench.ratio("setup", f"login cached, {lanes} at once", OURS, "floor", value)
 
     def memory(state, wrap, kind, wanted=1000):
         found = []
-        for result in bench.row("memory", state, mine[wrap]):
+        for result in bench.measured("memory", state, mine[wrap]):
             for level in result["levels"]:
                 if level["sessions"] == wanted or (bench.size is Smoke and level is result["levels"][-1]):
                     found.append(master_growth_kib(result, level) if kind == "growth" else worker_kib(level, kind))
         return spread([value for value in found if value is not None])
 
     def growth(value):
-        return spread([value(r["levels"][-1]) / value(r["levels"][0]) for r in bench.row("growth", "live", OURS)])
+        return spread([value(r["levels"][-1]) / value(r["levels"][0]) for r in bench.measured("growth", "live", OURS)])
 
     crowd = (f"{bench.size.crowd} sessions with bulk", OURS)
     rows = [
@@ -405,10 +447,10 @@ def promises(bench):
         rows += [("5", f"round trip p50, {case} / HAProxy", trip(case, "p50"), 1.05, False),
                  ("5", f"round trip p99, {case} / HAProxy", trip(case, "p99"), 1.2, False)]
     rows += [
-        ("5", "set-up p50, one at a time / floor", setup(last[0], lambda r: r["authenticated_us"]["p50"]), 1.5, False),
-        ("5", f"set-ups per second, {last[1]} at once / floor", setup(last[1], lambda r: r["per_second"]), 0.7, True),
+        ("5", "set-up p50, one at a time / floor", setup(last[0], middle("authenticated_us", "p50")), 1.5, False),
+        ("5", f"set-ups per second, {last[1]} at once / floor", setup(last[1], per_second), 0.7, True),
         ("5", "reply p50, login not cached / crypt's time and a cached one",
-         spread([result["ratio"] for result in bench.row("login", "1 at once", OURS)]), 1.1, False),
+         spread(map(middle("ratio"), bench.row("login", "1 at once", OURS))), 1.1, False),
     ]
     for wrap, limit in (("plain", 120), ("ws", 150), ("wss", 420)):
         for state in ("waiting", "live"):
@@ -416,10 +458,11 @@ def promises(bench):
     rows += [
         ("5", "growth of the master for a forwarding, KiB", memory("live", "plain", "growth"), 2, False),
         ("5", "live sessions at once, each echoing",
-         spread([r["levels"][-1]["sessions"] for r in bench.row("growth", "live", OURS)]), bench.size.levels[-1], True),
+         spread([r["levels"][-1]["sessions"] for r in bench.measured("growth", "live", OURS)]), bench.size.levels[-1], True),
         ("5", "set-up p50 with the most sessions / the fewest",
          growth(lambda level: level["authenticated_us"]["p50"]), 3, False),
-        ("5", "CPU/GiB with the most sessions / the fewest", growth(per_gib), 1.1, False),
+        ("5", "CPU/GiB with the most sessions / the fewest", growth(lambda level: level["cpu_seconds_per_gib"]), 1.1,
+         False),
         ("5", f"CPU/GiB: {bench.size.crowd} sessions with bulk / one",
          bench.ratio("crowd", None, crowd, ("1 sessions with bulk", OURS), per_gib), 2, False),
     ]

@@ -97,7 +97,7 @@ inline constexpr long kMemorySlackKib = 2 * 1024;
 #endif
 
 // How much it may have grown once what it needed for a while is given back. AddressSanitizer gives nothing
-// back: it keeps what was freed in quarantine, so there only growth by each round again is seen.
+// back: it keeps what was freed in quarantine, so there only a leak of all that was used is seen.
 #if defined(__SANITIZE_ADDRESS__)
 inline constexpr long kLeftOverKib = kMemorySlackKib;
 #else
