@@ -13,6 +13,7 @@
 #   SANITIZE=address,undefined   build and check with sanitizers (into a build folder of its own)
 #   BUILD=DIR                    where objects and programs go (build)
 #   CHECK="WORD..."              check: only tests whose name contains one of the words (unit, fuzz, e2e, script, relay)
+#   LTO=                         no optimization at link time: a faster build
 #   WERROR=                      warnings of a compiler newer than the tested ones do not stop the build
 #   DESTDIR=DIR                  install below DIR; prefix, sbindir, sysconfdir ... as the GNU standards name them
 
@@ -220,6 +221,8 @@ hardening := -fstack-protector-strong -fstack-clash-protection \
 else
 hardening := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer -O1
 endif
+# With the compiler that configure has tried it with, and where no sanitizer looks at each object.
+lto := $(if $(SANITIZE)$(filter-out file,$(origin CXX)),,$(LTO))
 all_CXXFLAGS = -std=c++20 $(warnings) $(WERROR) -fPIE -fvisibility=hidden -Iinclude -Isrc -I$(BUILD)/include -I. \
   $(EVENT_CFLAGS) $(JANSSON_CFLAGS) $(OPENSSL_CFLAGS) $(CRYPT_CFLAGS) $(WSLAY_CFLAGS) $(CMOCKA_CFLAGS) \
   $(CPPFLAGS) $(CXXFLAGS) $(hardening)
@@ -229,7 +232,7 @@ all_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(if $(SAN
 # depends on them is then made again: `make CXXFLAGS=-O3` and `make prefix=/usr` just work.
 quote = '$(subst ','\'',$(1))'
 .PHONY: FORCE
-$(BUILD)/flags: now = $(CXX) $(all_CXXFLAGS) $(all_LDFLAGS)
+$(BUILD)/flags: now = $(CXX) $(all_CXXFLAGS) $(lto) $(all_LDFLAGS)
 $(BUILD)/folders: now = $(foreach f,$(folders),$(f)=$($(f)))
 $(BUILD)/flags $(BUILD)/folders: FORCE
 	@mkdir -p $(@D)
@@ -281,10 +284,11 @@ syslibs_worker = $(syslibs_net)
 syslibs = $(syslibs_$(firstword $(1)))
 
 # .d files name the headers of the next builds; the first build needs the generated ones in place.
+$(BUILD)/obj/src/%.o: private whole = $(lto)
 $(BUILD)/obj/%.o: %.cc $(BUILD)/flags config.h | $(BUILD)/include/folders.h
 	$(call say,CXX,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(all_CXXFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CXX) $(all_CXXFLAGS) $(whole) -MMD -MP -c -o $@ $<
 
 config.h: ;
 
@@ -293,9 +297,10 @@ define link
 $(1): $(2) $(call archives,$(3))
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CXX) $$(all_CXXFLAGS) $$(all_LDFLAGS) -o $$@ $$^ $$(call syslibs,$(3)) $(4) $$(LIBS)
+	$$(Q)$$(CXX) $$(all_CXXFLAGS) $$(whole) $$(all_LDFLAGS) -o $$@ $$^ $$(call syslibs,$(3)) $(4) $$(LIBS)
 endef
 
+$(addprefix $(BUILD)/,$(PROGRAMS)): private whole = $(lto)
 $(foreach p,$(PROGRAMS),$(eval $(call link,$(BUILD)/$(p),$(call objects,$($(p)_SRC)),$($(p)_TOP))))
 
 # ---- unit tests: only what lies below is linked, so the linker proves the arrows. Those with sockets share the
