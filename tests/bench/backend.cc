@@ -136,7 +136,7 @@ class Backend::Connection : public Handler {
 
   bool pour(uint32_t events) {
     if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) return false;  // a flooded viewer has nothing to say
-    const base::Bytes bytes = flood_from(position_).first(backend_.write_size_);
+    const base::Bytes bytes = flood_from(position_).first(kFloodPeriod);
     const ssize_t sent = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent > 0) position_ += static_cast<uint64_t>(sent);
     return sent > 0 || errno == EAGAIN;
@@ -149,12 +149,17 @@ class Backend::Connection : public Handler {
   uint64_t position_ = 0;
 };
 
-Backend::Backend(Loop& loop, base::Fd listener, size_t write_size)
-    : loop_(loop), listener_(std::move(listener)), write_size_(write_size) {
+Backend::Backend(Loop& loop, base::Fd listener) : loop_(loop), listener_(std::move(listener)) {
   loop_.watch(listener_.get(), EPOLLIN, *this);
 }
 
 Backend::~Backend() = default;
+
+// Other processes may have the same socket open, so to close it would not end the watching.
+void Backend::accept_no_more() {
+  loop_.forget(listener_.get());
+  listener_.reset();
+}
 
 void Backend::ready(uint32_t) {
   for (int i = 0; i < 64; ++i) {

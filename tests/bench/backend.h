@@ -26,9 +26,10 @@ base::Bytes flood_from(uint64_t position);  // at least kFloodPeriod bytes
 
 class Backend : public Handler {
  public:
-  // Takes over a listening socket; `write_size` is what a flood offers the kernel at once.
-  Backend(Loop& loop, base::Fd listener, size_t write_size = kFloodPeriod);
+  // Takes over a listening socket.
+  Backend(Loop& loop, base::Fd listener);
   ~Backend() override;
+  void accept_no_more();
   size_t connections() const { return connections_.size(); }
   void ready(uint32_t events) override;
 
@@ -38,7 +39,6 @@ class Backend : public Handler {
 
   Loop& loop_;
   base::Fd listener_;
-  size_t write_size_;
   std::unordered_map<int, std::unique_ptr<Connection>> connections_;
 };
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The load generator: one epoll loop with fake backends and viewers both, so that on a machine with two cores
-// the other one is the proxy's. For bulk the backends are a process of their own. One call is one
-// measurement, printed as one JSON object; run.py calls it for every proxy in turn and makes the tables.
+// the other one is the proxy's. For bulk the backends are a process of their own, and what a round trip is
+// beside of is another. One call is one measurement, printed as one JSON object; run.py calls it for every
+// proxy in turn and makes the tables.
 //
 //   load MODE KEY=VALUE...
 //
@@ -26,6 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -33,6 +35,7 @@
 #include <cstring>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -151,34 +154,67 @@ struct Scene {
   ProcessTree proxy;
 };
 
-// Backends apart from the viewers, as they are in life. Were both ends of a flood one thread, the direct
-// connection would be measured in one core's cache with nobody ever asleep, which no connection is.
-class BackendProcess {
+// A process of the generator's: what `prepare` sets up in its loop lives as long as this does, or the parent.
+class Helper {
  public:
-  explicit BackendProcess(base::Fd listener) {
+  template <typename Prepare>
+  explicit Helper(Prepare prepare) {
     const pid_t parent = ::getpid();
     pid_ = ::fork();
     if (pid_ < 0) die("fork: %s", std::strerror(errno));
-    if (pid_ == 0) serve(std::move(listener), parent);
-  }
-  ~BackendProcess() {
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-  }
-  BackendProcess(const BackendProcess&) = delete;
-  BackendProcess& operator=(const BackendProcess&) = delete;
-
- private:
-  [[noreturn]] static void serve(base::Fd listener, pid_t parent) {
+    if (pid_ != 0) return;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     Loop loop;
-    const Backend backend(loop, std::move(listener));
+    [[maybe_unused]] const auto prepared = prepare(loop);
     while (::getppid() == parent) loop.run_for(std::chrono::seconds(1));
     ::_exit(1);
   }
+  ~Helper() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  Helper(const Helper&) = delete;
+  Helper& operator=(const Helper&) = delete;
 
+ private:
   pid_t pid_;
 };
+
+// Backends apart from the viewers, as they are in life. Were both ends of a flood one thread, the direct
+// connection would be measured in one core's cache with nobody ever asleep, which no connection is.
+std::unique_ptr<Helper> backend_process(base::Fd listener) {
+  return std::make_unique<Helper>(
+      [&listener](Loop& loop) { return std::make_unique<Backend>(loop, std::move(listener)); });
+}
+
+// Both ends of a session with bulk, apart from who looks at the clock: else each round trip would also take
+// the generator's own time for as much of the bulk as has come in one piece. Returns when it flows.
+std::unique_ptr<Helper> flood_process(const Scene& scene) {
+  struct Flood {
+    Flood(Loop& loop, base::Fd listener, const Route& route)
+        : backend(loop, std::move(listener)), fleet(loop, route) {
+      fleet.open(1, Behaviour::flood, Fleet::Goal::running);
+      fleet.drain(16 * kFloodPeriod);
+      backend.accept_no_more();
+    }
+    Backend backend;
+    Fleet fleet;
+  };
+  base::Fd listener(::fcntl(scene.backend_listener.get(), F_DUPFD_CLOEXEC, 0));
+  std::array<int, 2> ends{};
+  if (!listener || ::pipe2(ends.data(), O_CLOEXEC) != 0) die("a pipe: %s", std::strerror(errno));
+  const base::Fd told(ends[0]);
+  base::Fd tell(ends[1]);
+  auto process = std::make_unique<Helper>([&](Loop& loop) {
+    auto flood = std::make_unique<Flood>(loop, std::move(listener), scene.route);
+    if (::write(tell.get(), "!", 1) != 1) die("write: %s", std::strerror(errno));
+    return flood;
+  });
+  tell.reset();
+  char word = 0;
+  if (::read(told.get(), &word, 1) != 1) die("the session with bulk has not come up");
+  return process;
+}
 
 std::chrono::milliseconds to_milliseconds(double seconds) {
   return std::chrono::milliseconds(static_cast<long long>(seconds * 1000));
@@ -237,7 +273,7 @@ Json bulk(Arguments& arguments) {
   const bool verified = arguments.number("verify", "0") != 0;
   Scene scene(arguments);
   arguments.all_taken();
-  const BackendProcess backend(std::move(scene.backend_listener));
+  const auto backend = backend_process(std::move(scene.backend_listener));
   const Window window =
       measure_floods(scene, {1, sessions, verified ? Behaviour::verified_flood : Behaviour::flood}, seconds);
   return Json(::json_pack("{s:I, s:f, s:f, s:f, s:f}", "bytes", static_cast<json_int_t>(window.bytes),
@@ -273,16 +309,10 @@ Json trip(Arguments& arguments) {
   const unsigned long rounds = arguments.number("rounds", "20000");
   const double seconds = arguments.seconds("seconds", "3");
   const bool beside = arguments.number("beside", "0") != 0;
-  // The flood shares this loop with the clock of the round trips; small writes keep the two apart.
-  constexpr size_t kSmallWrite = 32 * 1024;
   Scene scene(arguments);
   arguments.all_taken();
-  const Backend backend(scene.loop, std::move(scene.backend_listener), kSmallWrite);
-  Fleet flood(scene.loop, scene.route);
-  if (beside) {
-    flood.open(1, Behaviour::flood, Fleet::Goal::running);
-    flood.drain(16 * kFloodPeriod);
-  }
+  const auto flood = beside ? flood_process(scene) : nullptr;
+  const Backend backend(scene.loop, std::move(scene.backend_listener));
   RoundTrips trips;
   Viewer viewer(scene.loop, scene.route, Behaviour::echo, trips);
   if (scene.route.by_control)

@@ -37,6 +37,10 @@ void Loop::change(int fd, uint32_t events, Handler& handler) {
     die("epoll_ctl(mod): %s", std::strerror(errno));
 }
 
+void Loop::forget(int fd) {
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr) != 0) die("epoll_ctl: %s", std::strerror(errno));
+}
+
 void Loop::bury(std::unique_ptr<Handler> handler) {
   buried_.push_back(std::move(handler));
 }

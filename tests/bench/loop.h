@@ -36,6 +36,7 @@ class Loop {
   Loop();
   void watch(int fd, uint32_t events, Handler& handler);
   void change(int fd, uint32_t events, Handler& handler);
+  void forget(int fd);
   void bury(std::unique_ptr<Handler> handler);
 
   void run_for(std::chrono::milliseconds time);
