@@ -221,7 +221,8 @@ hardening := -fstack-protector-strong -fstack-clash-protection \
 else
 hardening := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer -O1
 endif
-# With the compiler that configure has tried it with, and where no sanitizer looks at each object.
+# For the programs and their objects, which tests link without it: with the compiler that configure has tried it
+# with, and where no sanitizer looks at each object.
 lto := $(if $(SANITIZE)$(filter-out file,$(origin CXX)),,$(LTO))
 all_CXXFLAGS = -std=c++20 $(warnings) $(WERROR) -fPIE -fvisibility=hidden -Iinclude -Isrc -I$(BUILD)/include -I. \
   $(EVENT_CFLAGS) $(JANSSON_CFLAGS) $(OPENSSL_CFLAGS) $(CRYPT_CFLAGS) $(WSLAY_CFLAGS) $(CMOCKA_CFLAGS) \
@@ -283,12 +284,13 @@ syslibs_master = $(syslibs_net)
 syslibs_worker = $(syslibs_net)
 syslibs = $(syslibs_$(firstword $(1)))
 
+$(BUILD)/obj/src/%.o $(addprefix $(BUILD)/,$(PROGRAMS)): private link_time = $(lto)
+
 # .d files name the headers of the next builds; the first build needs the generated ones in place.
-$(BUILD)/obj/src/%.o: private whole = $(lto)
 $(BUILD)/obj/%.o: %.cc $(BUILD)/flags config.h | $(BUILD)/include/folders.h
 	$(call say,CXX,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(all_CXXFLAGS) $(whole) -MMD -MP -c -o $@ $<
+	$(Q)$(CXX) $(all_CXXFLAGS) $(link_time) -MMD -MP -c -o $@ $<
 
 config.h: ;
 
@@ -297,10 +299,9 @@ define link
 $(1): $(2) $(call archives,$(3))
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CXX) $$(all_CXXFLAGS) $$(whole) $$(all_LDFLAGS) -o $$@ $$^ $$(call syslibs,$(3)) $(4) $$(LIBS)
+	$$(Q)$$(CXX) $$(all_CXXFLAGS) $$(link_time) $$(all_LDFLAGS) -o $$@ $$^ $$(call syslibs,$(3)) $(4) $$(LIBS)
 endef
 
-$(addprefix $(BUILD)/,$(PROGRAMS)): private whole = $(lto)
 $(foreach p,$(PROGRAMS),$(eval $(call link,$(BUILD)/$(p),$(call objects,$($(p)_SRC)),$($(p)_TOP))))
 
 # ---- unit tests: only what lies below is linked, so the linker proves the arrows. Those with sockets share the
@@ -479,7 +480,7 @@ distcheck: dist
 # ---- the bench (tests/bench): a load generator, the floor under a set-up, and run.py that puts proxies side by side
 #
 #   make bench                        everything, several minutes; tables, and $(BUILD)/bench.json
-#   make bench BENCH_ARGS="WORD..."   only some: bulk trip setup memory growth (run.py --help)
+#   make bench BENCH_ARGS="WORD..."   only some: bulk trip setup memory growth crowd (run.py --help)
 #   BENCH_QUICK=1                     each mode for a moment only: whether it works, not how fast
 
 bench_SRC := \
