@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The load generator: one epoll loop with fake backends and viewers both, so that on a machine with two cores
-// the other one is the proxy's. For bulk the backends are a process of their own, and what a round trip is
-// beside of is another. One call is one measurement, printed as one JSON object; run.py calls it for every
-// proxy in turn and makes the tables.
+// the other one is the proxy's. Two parts have a process of their own: the backends of a bulk measurement,
+// and the flood that a round trip is measured beside. One call is one measurement, printed as one JSON
+// object; run.py calls it for every proxy in turn and makes the tables.
 //
 //   load MODE KEY=VALUE...
 //
@@ -276,10 +276,8 @@ Json bulk(Arguments& arguments) {
   const auto backend = backend_process(std::move(scene.backend_listener));
   const Window window =
       measure_floods(scene, {1, sessions, verified ? Behaviour::verified_flood : Behaviour::flood}, seconds);
-  return Json(::json_pack("{s:I, s:f, s:f, s:f, s:f}", "bytes", static_cast<json_int_t>(window.bytes),
-                          "seconds", window.seconds, "cpu_seconds", window.cpu_seconds, "mb_per_second",
-                          static_cast<double>(window.bytes) / window.seconds / 1e6, "cpu_seconds_per_gib",
-                          cpu_per_gib(window)));
+  return Json(::json_pack("{s:I, s:f, s:f}", "bytes", static_cast<json_int_t>(window.bytes), "seconds",
+                          window.seconds, "cpu_seconds", window.cpu_seconds));
 }
 
 json_t* packed(const Percentiles& p) {

@@ -5,8 +5,9 @@ several times round, and prints tables and the ratios this project promises. The
 
 Every figure of one table is from one run on one machine, repetitions interleaved: compare within a table, not between
 machines. A machine's speed changes within a second and by where the scheduler puts whom, so a repetition goes round
-many times, for a moment each; its figure is that of all those moments, its ratio that of two such figures. CPU is that of the proxy's whole process tree; the generator plays backends and viewers, for bulk in one
-process each."""
+many times, for a moment each; its figure is that of all those moments, its ratio that of two such figures.
+
+CPU is that of the proxy's whole process tree; the generator plays backends and viewers, for bulk in one process each."""
 
 import argparse
 import json
@@ -44,7 +45,7 @@ class Full:
     bulk = ((1, 8, 0.2), (16, 2, 0.8))  # sessions, rounds, seconds
     close_ones = 4
     verify = 0
-    trip_rounds, trips, trip_seconds = 4, 3500, 0.4
+    trip_rounds, trips, trip_seconds = 8, 1750, 0.2
     lanes = (1, 16, 64)
     setup_rounds, setups, uncached = 10, 250, 50
     seconds = 1.6
@@ -160,9 +161,9 @@ class Bench:
 
     def setup(self, daemon, floor):
         uncached = self.size.uncached
-        for _ in self.rounds(self.size.setup_rounds):
+        for turn in self.rounds(self.size.setup_rounds):
             for lanes in self.size.lanes:
-                for proxy in (daemon, floor):
+                for proxy in (daemon, floor) if turn % 2 else (floor, daemon):
                     self.measure("setup", f"login cached, {lanes} at once", proxy, "plain", "setup",
                                  count=self.size.setups, lanes=lanes)
                 fresh = self.stage.start_daemon(users=uncached)
@@ -372,7 +373,8 @@ def print_memory(bench):
                 if last["memory"]["root_pss_kib"] == 0:
                     continue
                 grown = [last["memory"][key] - result["before"][key] for key in ("root_pss_kib", "others_pss_kib")]
-                lines.append([f"{row}, {case.split(', ')[1]}", str(last["sessions"]), f"{sum(grown) / last['sessions']:.0f}"])
+                lines.append([f"{row}, {case.split(', ')[1]}", str(last["sessions"]),
+                              f"{sum(grown) / last['sessions']:.0f}"])
     if lines:
         table("Memory of the others, KiB by which the whole tree grows for each live session",
               ["", "sessions", "PSS each"], lines)
@@ -458,7 +460,8 @@ def promises(bench):
     rows += [
         ("5", "growth of the master for a forwarding, KiB", memory("live", "plain", "growth"), 2, False),
         ("5", "live sessions at once, each echoing",
-         spread([r["levels"][-1]["sessions"] for r in bench.measured("growth", "live", OURS)]), bench.size.levels[-1], True),
+         spread([r["levels"][-1]["sessions"] for r in bench.measured("growth", "live", OURS)]), bench.size.levels[-1],
+         True),
         ("5", "set-up p50 with the most sessions / the fewest",
          growth(lambda level: level["authenticated_us"]["p50"]), 3, False),
         ("5", "CPU/GiB with the most sessions / the fewest", growth(lambda level: level["cpu_seconds_per_gib"]), 1.1,
