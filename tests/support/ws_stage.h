@@ -90,17 +90,13 @@ class WsStage : public CertificateFolder, public Stage {
 };
 
 // How much a worker may grow while it is fed nonsense: what the allocator and the sanitizers keep for later.
+// And how much it may have grown once what it needed for a while is given back; AddressSanitizer gives
+// nothing back, it keeps what was freed in quarantine.
 #if defined(__SANITIZE_ADDRESS__)
 inline constexpr long kMemorySlackKib = 24 * 1024;
-#else
-inline constexpr long kMemorySlackKib = 2 * 1024;
-#endif
-
-// How much it may have grown once what it needed for a while is given back. AddressSanitizer gives nothing
-// back: it keeps what was freed in quarantine, so there only a leak of all that was used is seen.
-#if defined(__SANITIZE_ADDRESS__)
 inline constexpr long kLeftOverKib = kMemorySlackKib;
 #else
+inline constexpr long kMemorySlackKib = 2 * 1024;
 inline constexpr long kLeftOverKib = 256;
 #endif
 
