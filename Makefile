@@ -221,9 +221,11 @@ hardening := -fstack-protector-strong -fstack-clash-protection \
 else
 hardening := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer -O1
 endif
-# For the programs and their objects, which tests link without it: with the compiler that configure has tried it
-# with, and where no sanitizer looks at each object.
-lto := $(if $(SANITIZE)$(filter-out file,$(origin CXX)),,$(LTO))
+# For the programs alone, lto for their objects too, which tests link without it: with the compiler that configure has
+# tried it with, and where no sanitizer looks at each object.
+tried := $(if $(SANITIZE)$(filter-out file,$(origin CXX)),,yes)
+lto := $(if $(tried),$(LTO))
+runtime := $(if $(tried),$(RUNTIME))
 all_CXXFLAGS = -std=c++20 $(warnings) $(WERROR) -fPIE -fvisibility=hidden -Iinclude -Isrc -I$(BUILD)/include -I. \
   $(EVENT_CFLAGS) $(JANSSON_CFLAGS) $(OPENSSL_CFLAGS) $(CRYPT_CFLAGS) $(WSLAY_CFLAGS) $(CMOCKA_CFLAGS) \
   $(CPPFLAGS) $(CXXFLAGS) $(hardening)
@@ -233,7 +235,7 @@ all_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(if $(SAN
 # depends on them is then made again: `make CXXFLAGS=-O3` and `make prefix=/usr` just work.
 quote = '$(subst ','\'',$(1))'
 .PHONY: FORCE
-$(BUILD)/flags: now = $(CXX) $(all_CXXFLAGS) $(lto) $(all_LDFLAGS)
+$(BUILD)/flags: now = $(CXX) $(all_CXXFLAGS) $(lto) $(all_LDFLAGS) $(runtime)
 $(BUILD)/folders: now = $(foreach f,$(folders),$(f)=$($(f)))
 $(BUILD)/flags $(BUILD)/folders: FORCE
 	@mkdir -p $(@D)
@@ -285,6 +287,7 @@ syslibs_worker = $(syslibs_net)
 syslibs = $(syslibs_$(firstword $(1)))
 
 $(BUILD)/obj/src/%.o $(addprefix $(BUILD)/,$(PROGRAMS)): private link_time = $(lto)
+$(addprefix $(BUILD)/,$(PROGRAMS)): private own_runtime = $(runtime)
 
 # .d files name the headers of the next builds; the first build needs the generated ones in place.
 $(BUILD)/obj/%.o: %.cc $(BUILD)/flags config.h | $(BUILD)/include/folders.h
@@ -299,7 +302,7 @@ define link
 $(1): $(2) $(call archives,$(3))
 	$$(call say,LINK,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CXX) $$(all_CXXFLAGS) $$(link_time) $$(all_LDFLAGS) -o $$@ $$^ $$(call syslibs,$(3)) $(4) $$(LIBS)
+	$$(Q)$$(CXX) $$(all_CXXFLAGS) $$(link_time) $$(all_LDFLAGS) $$(own_runtime) -o $$@ $$^ $$(call syslibs,$(3)) $(4) $$(LIBS)
 endef
 
 $(foreach p,$(PROGRAMS),$(eval $(call link,$(BUILD)/$(p),$(call objects,$($(p)_SRC)),$($(p)_TOP))))

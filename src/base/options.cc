@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <iterator>
@@ -20,6 +20,7 @@
 
 #include "folders.h"
 #include "vncauthproxy/base/address.h"
+#include "vncauthproxy/base/clock.h"
 #include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/log.h"
 
@@ -149,16 +150,13 @@ Result<void> count(Options& options, const std::string& value) {
 
 constexpr double kMaxSeconds = 1e6;  // eleven days; far below where milliseconds overflow anything
 
-// Decimal seconds, rounded to milliseconds but never down to none.
 std::optional<std::chrono::milliseconds> decimal_seconds(const std::string& value) {
-  const bool starts_well = !value.empty() && ((value[0] >= '0' && value[0] <= '9') || value[0] == '.');
-  if (!starts_well) return std::nullopt;  // from_chars takes "inf" and "-1" too
-  double seconds = 0;
-  const char* const end = value.data() + value.size();
-  const auto [stop, error] = std::from_chars(value.data(), end, seconds, std::chars_format::fixed);
-  if (error != std::errc() || stop != end || seconds > kMaxSeconds) return std::nullopt;
-  const std::chrono::milliseconds rounded(std::llround(seconds * 1000));
-  return seconds > 0 ? std::max(rounded, std::chrono::milliseconds(1)) : rounded;
+  // strtod() takes signs, exponents, "inf" and "0x1p3" too.
+  if (value.empty() || value.find_first_not_of("0123456789.") != std::string::npos) return std::nullopt;
+  char* stop = nullptr;
+  const double seconds = std::strtod(value.c_str(), &stop);
+  if (*stop != '\0' || seconds > kMaxSeconds) return std::nullopt;
+  return to_milliseconds(seconds);
 }
 
 template <std::chrono::milliseconds Options::*member>

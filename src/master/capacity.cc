@@ -2,9 +2,10 @@
 #include "master/capacity.h"
 
 #include <algorithm>
-#include <fstream>
+#include <cstdio>
 
 #include "master/control_server.h"
+#include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/ipc/seats.h"
 
 namespace vncauthproxy::master {
@@ -45,8 +46,9 @@ void raise_limits() {
 
 Limits read_limits() {
   Limits limits{soft_limit(RLIMIT_NOFILE), soft_limit(RLIMIT_NPROC)};
-  std::ifstream range(kEphemeralRange);
-  range >> limits.first_ephemeral >> limits.last_ephemeral;
+  const base::Handle<std::FILE> range(std::fopen(kEphemeralRange, "re"));
+  if (range && std::fscanf(range.get(), "%hu %hu", &limits.first_ephemeral, &limits.last_ephemeral) != 2)
+    limits.first_ephemeral = limits.last_ephemeral = 0;
   return limits;
 }
 

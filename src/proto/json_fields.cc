@@ -5,7 +5,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
+
+#include "vncauthproxy/base/clock.h"
 
 namespace vncauthproxy::proto {
 namespace {
@@ -124,8 +125,7 @@ std::chrono::milliseconds Fields::seconds(const char* key) {
   const json_t* value = ::json_object_get(object_, key);
   const double seconds = json_is_number(value) ? ::json_number_value(value) : 0;
   if (seconds <= 0) return complain(key, "must be a number of seconds above 0"), std::chrono::milliseconds();
-  const std::chrono::milliseconds rounded(std::llround(std::min(seconds, kMaxSeconds) * 1000));
-  return std::max(rounded, std::chrono::milliseconds(1));
+  return base::to_milliseconds(std::min(seconds, kMaxSeconds));
 }
 
 const json_t* Fields::object(const char* key) {

@@ -12,10 +12,14 @@
 #include <openssl/x509.h>
 #include <wslay/wslay.h>
 
+#include <cstdio>
 #include <memory>
 
 namespace vncauthproxy::base {
 
+inline void release(std::FILE* p) {
+  std::fclose(p);
+}
 inline void release(addrinfo* p) {
   ::freeaddrinfo(p);
 }
