@@ -40,6 +40,7 @@ base_SRC := \
   log \
   options \
   process \
+  relocated \
   secret \
   secret_input \
   users \
@@ -115,6 +116,7 @@ unit_base := \
   log \
   options \
   process \
+  relocated \
   secret \
   users
 unit_proto := \

@@ -20,6 +20,7 @@
 #include "vncauthproxy/base/heap.h"
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/base/process.h"
+#include "vncauthproxy/base/relocated.h"
 #include "vncauthproxy/ipc/seats.h"
 #include "worker/worker.h"
 
@@ -115,6 +116,7 @@ int serve(const Options& options, master::Prepared prepared, base::Readiness rea
   ipc::Seats seats;
   const auto master = std::make_unique<master::Master>(options, std::move(prepared));
   fill_holes_in_heap();
+  base::share_relocated();
   readiness.ready();  // not before signals have their handlers: who started us may send one at once
   while (auto next = master->run()) fork_worker(*master, seats, std::move(*next));
   return 0;
