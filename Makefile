@@ -490,6 +490,7 @@ distcheck: dist
 
 bench_SRC := \
   backend \
+  cores \
   fleet \
   line \
   load \

@@ -52,24 +52,35 @@ double cpu_clock(pid_t pid, double otherwise) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
+// The entries of a folder that are numbers.
+std::vector<pid_t> numbers_in(const std::string& path) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), ::closedir);
+  std::vector<pid_t> found;
+  while (const dirent* entry = folder ? ::readdir(folder.get()) : nullptr)
+    if (const int number = std::atoi(entry->d_name); number > 0) found.push_back(number);
+  return found;
+}
+
 }  // namespace
 
 std::vector<pid_t> ProcessTree::members() const {
   if (root_ == 0) return {};
   std::unordered_multimap<pid_t, pid_t> children;
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir("/proc"), ::closedir);
-  if (folder == nullptr) return {};
-  while (const dirent* entry = ::readdir(folder.get())) {
-    const auto pid = static_cast<pid_t>(std::atoi(entry->d_name));
-    if (pid <= 0) continue;
+  for (const pid_t pid : numbers_in("/proc"))
     if (const std::optional<Stat> stat = read_stat(pid)) children.emplace(stat->parent, pid);
-  }
   std::vector<pid_t> found{root_};
   for (size_t i = 0; i < found.size(); ++i) {
     const auto [from, to] = children.equal_range(found[i]);
     for (auto child = from; child != to; ++child) found.push_back(child->second);
   }
   return found;
+}
+
+std::vector<pid_t> ProcessTree::threads() const {
+  std::vector<pid_t> all;
+  for (const pid_t pid : members())
+    for (const pid_t thread : numbers_in(proc(pid, "task"))) all.push_back(thread);
+  return all;
 }
 
 double ProcessTree::own_cpu_seconds(pid_t pid) {

@@ -23,6 +23,7 @@ class ProcessTree {
 
   pid_t root() const { return root_; }
   std::vector<pid_t> members() const;  // the root first
+  std::vector<pid_t> threads() const;  // of all members
   // CPU seconds used so far by the tree, children that ended and were waited for included.
   double cpu_seconds() const;
   static double own_cpu_seconds(pid_t pid);  // without its children
