@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vncauthproxy/base/relocated.h"
 
-#include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <cinttypes>
 #include <csignal>
@@ -82,6 +82,16 @@ void children_have_them_too(NoFixture&) {
   assert_int_equal(failed, 0);
 }
 
+// `ulimit -f` of who starts the daemon: a file beyond it would end the process.
+void a_limit_of_file_sizes_is_respected(NoFixture&) {
+  const int failed = in_child([] {
+    const rlimit nothing{4096, 4096};
+    if (::setrlimit(RLIMIT_FSIZE, &nothing) != 0) return 1;
+    return share_relocated() == 0 && middle[0]() == 1 ? 0 : 2;
+  });
+  assert_int_equal(failed, 0);
+}
+
 void nobody_writes_to_them(NoFixture&) {
   const int ended = in_child([] {
     share_relocated();
@@ -101,6 +111,7 @@ int main() {
       TEST(NoFixture, addresses_are_shared_and_still_right),
       TEST(NoFixture, once_more_changes_nothing),
       TEST(NoFixture, children_have_them_too),
+      TEST(NoFixture, a_limit_of_file_sizes_is_respected),
       TEST(NoFixture, nobody_writes_to_them),
   };
   return vncauthproxy::testing::run_group("relocated", tests);

@@ -4,13 +4,19 @@
 #include <fcntl.h>
 #include <link.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "vncauthproxy/base/fd.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8U
+#endif
 
 namespace vncauthproxy::base {
 namespace {
@@ -33,21 +39,41 @@ int collect(dl_phdr_info* object, size_t, void* found) {
   return 0;
 }
 
+// Linux 6.3 and later want to be told that nothing in it will be executed, earlier ones do not know the word.
+Fd make_memory_file() {
+  constexpr const char* kName = "relocated";
+  Fd file(::memfd_create(kName, MFD_CLOEXEC | MFD_NOEXEC_SEAL));
+  if (!file && errno == EINVAL) file = Fd(::memfd_create(kName, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  return file;
+}
+
+// The limit of file sizes holds there too, and who exceeds it gets a signal.
+bool fits_a_file(size_t size) {
+  rlimit limit{};
+  return ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && size <= limit.rlim_cur;
+}
+
+bool write_whole(int fd, const Pages& pages) {
+  return ::write(fd, pages.begin, pages.size) == static_cast<ssize_t>(pages.size);
+}
+
 }  // namespace
 
 size_t share_relocated() {
   std::vector<Pages> all;
   ::dl_iterate_phdr(collect, &all);
-  const Fd copy(::memfd_create("relocated", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!copy) return 0;
+  size_t size = 0;
+  for (const Pages& pages : all) size += pages.size;
+  const Fd copy = make_memory_file();
+  if (!copy || !fits_a_file(size)) return 0;
   for (const Pages& pages : all)
-    if (::write(copy.get(), pages.begin, pages.size) != static_cast<ssize_t>(pages.size)) return 0;
-  if (::fcntl(copy.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
-    return 0;
+    if (!write_whole(copy.get(), pages)) return 0;
+  constexpr int kSeals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+  if (::fcntl(copy.get(), F_ADD_SEALS, kSeals) != 0) return 0;
   size_t shared = 0;
   for (const Pages& pages : all) {
     if (::mmap(pages.begin, pages.size, PROT_READ, MAP_PRIVATE | MAP_FIXED, copy.get(),
-               static_cast<off_t>(shared)) != pages.begin)
+               static_cast<off_t>(shared)) == MAP_FAILED)
       break;
     shared += pages.size;
   }
