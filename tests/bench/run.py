@@ -4,10 +4,10 @@
 several times round, and prints tables and the ratios this project promises. The raw figures go to bench.json.
 
 Every figure of one table is from one run on one machine, repetitions interleaved: compare within a table, not between
-machines. A machine's speed changes within a second, so a repetition goes round many times, for a moment each; its
-figure is that of all those moments, its ratio that of two such figures. It also changes, twofold, with where the
-scheduler puts whom, for as long as a connection lives: where one connection is measured the places are given, to all
-alike (cores.h).
+machines. A machine's speed changes within a second and by where the scheduler puts whom, so a repetition goes round many times,
+for a moment each; its figure is that of all those moments, its ratio that of two such figures. Round trips and the
+throughput of one connection change twofold with the place, and for as long as the connection lives: there the places
+are given, to all alike (cores.h).
 
 CPU is that of the proxy's whole process tree; the generator plays backends and viewers, for bulk in one process each."""
 
@@ -34,8 +34,9 @@ GROUPS = (("plain", ("plain",)), ("WebSocket", ("ws",)), ("TLS", ("tls", "wss"))
 # their ratios are promised to a few percent.
 NEIGHBOURS = ("haproxy splice 1M", OURS, "direct", f"{OURS} ws", "lighttpd", "haproxy", f"{OURS} wss", "stunnel")
 CLOSE = NEIGHBOURS[:5]
+TWO_CORES = "between two cores"
 # Between two cores it is above all the time that an idle one takes to wake up; on one core, the work.
-TRIPS = (("idle, on one core", 0, "one"), ("idle, between two cores", 0, "two"), ("beside a bulk session", 1, "any"))
+TRIPS = (("idle, on one core", 0, "one"), (f"idle, {TWO_CORES}", 0, "two"), ("beside a bulk session", 1, "any"))
 SECTIONS = ("bulk", "trip", "setup", "memory", "growth", "crowd")
 
 
@@ -143,18 +144,20 @@ class Bench:
             yield from range(count)
 
     def bulk(self, proxies):
-        def measure(group, rows, count, seconds):
+        def measure(case, rows, count, seconds, cores="any"):
             for proxy, wrap in rows:
-                self.measure("bulk", f"{group}, {count} session{'s'[:count > 1]}", proxy, wrap, "bulk",
-                             sessions=count, seconds=seconds, verify=self.size.verify,
-                             cores="two" if count == 1 else "any")
+                self.measure("bulk", case, proxy, wrap, "bulk", sessions=count, seconds=seconds,
+                             verify=self.size.verify, cores=cores)
 
         for _ in self.repetitions():
             for count, rounds, seconds in self.size.bulk:
                 for group, wraps in GROUPS * rounds:
+                    case = f"{group}, {count} session{'s'[:count > 1]}"
                     rows = self.rows_of(proxies, wraps)
                     close = [row for row in rows if row_name(*row) in CLOSE] if count == 1 and group != "TLS" else []
-                    measure(group, close * (self.size.close_ones - 1) + rows, count, seconds)
+                    measure(case, close * (self.size.close_ones - 1) + rows, count, seconds)
+                    if count == 1 and group == "plain":
+                        measure(f"{case}, {TWO_CORES}", close * self.size.close_ones, count, seconds, "two")
 
     def trip(self, proxies):
         for _ in self.rounds(self.size.trip_rounds):
@@ -444,7 +447,7 @@ def promises(bench):
         ("3", "CPU/GiB: vnc-wss / websockify", bulk(mine["wss"], "websockify wss", tls), 0.7, False),
         ("5", "CPU/GiB: plain / HAProxy splice, 1 MiB pipes", bulk(OURS, "haproxy splice 1M"), 1.0, False),
         ("5", "CPU/GiB: plain / HAProxy", bulk(OURS, "haproxy"), 0.35, False),
-        ("5", "throughput: plain / direct", bulk(OURS, "direct", value=rate), 0.65, True),
+        ("5", "throughput: plain / direct, on two cores", bulk(OURS, "direct", f"{plain}, {TWO_CORES}", rate), 0.65, True),
         ("5", "CPU/GiB: vnc-ws / plain", bulk(mine["ws"], (plain, OURS), ws), 1.3, False),
         ("5", "CPU/GiB: vnc-ws / websockify", bulk(mine["ws"], "websockify", ws), 0.4, False),
         ("5", "CPU/GiB: vnc-ws / lighttpd", bulk(mine["ws"], "lighttpd", ws), 0.2, False),
