@@ -26,6 +26,8 @@ constexpr size_t kBulkBuffer = 256 * 1024;
 constexpr size_t kSecureBulkBuffer = 1024 * 1024;
 constexpr int kPipeSize = 1024 * 1024;
 constexpr int kLeastPipeSize = 64 * 1024;  // below it a copying buffer is cheaper
+// Before the loop looks at the other direction again, which is a millisecond or two.
+constexpr int kMovesAtOnce = 8;
 constexpr std::chrono::seconds kBulkQuiet{1};
 constexpr std::chrono::seconds kStallCheck{1};
 constexpr std::chrono::seconds kEndTime{5};
@@ -106,16 +108,23 @@ Relay::Relay(net::Loop& loop, Backend backend, Link viewer, const std::vector<ui
 // ---- toward the viewer
 
 void Relay::backend_readable() {
-  if (pipe_.is_open()) {
+  if (pipe_.is_open()) return move_bulk();
+  take_from_backend(buffer_.bytes().empty() ? std::span<uint8_t>(scratch) : buffer_.bytes());
+}
+
+// A pipe that came full and went empty is filled again at once: there is more. Smaller pieces are not
+// pursued, they would only become smaller still.
+void Relay::move_bulk() {
+  for (int moves = 0; moves < kMovesAtOnce; ++moves) {
     const Io io = pipe_.fill(backend_.get());
-    if (io.status == IoStatus::again) return;
+    if (io.status == IoStatus::again) break;
     if (io.status != IoStatus::ok) return backend_ended(io.status);
     to_viewer_ += io.count;
     if (io.count >= kSmallBuffer) saw_bulk();
     if (!viewer_.announce(io.count) || !push_to_viewer()) return viewer_lost("Client connection lost");
-    return settle_viewer();
+    if (io.count < pipe_.capacity() || viewer_is_owed()) break;
   }
-  take_from_backend(buffer_.bytes().empty() ? std::span<uint8_t>(scratch) : buffer_.bytes());
+  settle_viewer();
 }
 
 void Relay::take_from_backend(std::span<uint8_t> room) {
