@@ -25,30 +25,26 @@ cpu_set_t only(int core) {
   return set;
 }
 
-cpu_set_t chosen(Cores cores, Part part) {
-  static const cpu_set_t all = cores_at_start();
-  if (cores == Cores::any) return all;
+// 0 is the calling process.
+bool put_on(const cpu_set_t& set, pid_t thread) {
+  return ::sched_setaffinity(thread, sizeof set, &set) == 0 || errno == ESRCH;
+}
+
+}  // namespace
+
+void place(Cores cores, const ProcessTree& proxy) {
+  const cpu_set_t all = cores_at_start();
   int first = CPU_SETSIZE, last = 0;
   for (int core = 0; core < CPU_SETSIZE; ++core) {
     if (!CPU_ISSET(static_cast<size_t>(core), &all)) continue;
     if (first == CPU_SETSIZE) first = core;
     last = core;
   }
-  return only(cores == Cores::two && part == Part::proxy ? last : first);
-}
-
-}  // namespace
-
-void place_this_process(Cores cores, Part as) {
-  const cpu_set_t set = chosen(cores, as);
-  if (::sched_setaffinity(0, sizeof set, &set) != 0) die("sched_setaffinity: %s", std::strerror(errno));
-}
-
-void place_proxy(Cores cores, const ProcessTree& proxy) {
-  const cpu_set_t set = chosen(cores, Part::proxy);
+  const bool free = cores == Cores::any;
+  bool placed = put_on(free ? all : only(first), 0);
   for (const pid_t thread : proxy.threads())
-    if (::sched_setaffinity(thread, sizeof set, &set) != 0 && errno != ESRCH)
-      die("cannot place the proxy: %s", std::strerror(errno));
+    placed = put_on(free ? all : only(cores == Cores::two ? last : first), thread) && placed;
+  if (!placed) die("cannot place processes on cores: %s", std::strerror(errno));
 }
 
 }  // namespace vncauthproxy::bench

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Which core runs whom. Where the scheduler puts a proxy and its two peers changes what a moment costs by a
-// factor of two or three, and lasts as long as the connection does; so for what is compared closely the
-// places are given, and are the same for everybody.
+// Which core runs whom. Where the scheduler puts a proxy and its peers changes a round trip threefold, for as
+// long as the connection lives; where the places are given they are the same for everybody.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +13,7 @@ namespace vncauthproxy::bench {
 // the generator on the first and the proxy on the last.
 enum class Cores : uint8_t { any, one, two };
 
-enum class Part : uint8_t { generator, proxy };
-
-// What the calling process forks from now on goes there too.
-void place_this_process(Cores cores, Part as);
-// All its threads; what it forks from now on goes there too.
-void place_proxy(Cores cores, const ProcessTree& proxy);
+// This process and all threads of the proxy; what they fork from now on goes there too.
+void place(Cores cores, const ProcessTree& proxy);
 
 }  // namespace vncauthproxy::bench

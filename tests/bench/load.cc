@@ -19,7 +19,7 @@
 //
 //   all:   via=direct | via=port:N | via=control:N    how viewers come to the backend
 //          wrap=plain|ws|tls|wss    backend_fd=N (a listening socket; else an own one)    pid=N (the proxy)
-//          cores=any|one|two        where all of it runs (cores.h); without a proxy the two ends are apart
+//          cores=any|one|two        where generator and proxy run (cores.h)
 
 #include <fcntl.h>
 #include <jansson.h>
@@ -155,21 +155,14 @@ struct Scene {
       : backend_listener(bench::backend_listener(arguments.number("backend_fd", "0"))),
         route(to_route(arguments.text("via", "direct"), to_wrapping(arguments.text("wrap", "plain")),
                        port_of(backend_listener.get()))),
-        proxy(static_cast<pid_t>(arguments.number("pid", "0"))),
-        cores(to_cores(arguments.text("cores", "any"))) {
-    place(cores);
+        proxy(static_cast<pid_t>(arguments.number("pid", "0"))) {
+    place(to_cores(arguments.text("cores", "any")), proxy);
   }
-  void place(Cores where) const {
-    place_this_process(where, Part::generator);
-    place_proxy(where, proxy);
-  }
-  bool direct() const { return proxy.root() == 0; }
 
   Loop loop;
   base::Fd backend_listener;  // for a Backend or a backend_process() to take over
   Route route;
   ProcessTree proxy;
-  Cores cores;
 };
 
 // A process of the generator's: what `prepare` sets up in its loop lives as long as this does, or the parent.
@@ -200,11 +193,9 @@ class Helper {
 
 // Backends apart from the viewers, as they are in life. Were both ends of a flood one thread, the direct
 // connection would be measured in one core's cache with nobody ever asleep, which no connection is.
-std::unique_ptr<Helper> backend_process(Scene& scene) {
-  return std::make_unique<Helper>([&scene](Loop& loop) {
-    if (scene.direct()) place_this_process(scene.cores, Part::proxy);
-    return std::make_unique<Backend>(loop, std::move(scene.backend_listener));
-  });
+std::unique_ptr<Helper> backend_process(base::Fd listener) {
+  return std::make_unique<Helper>(
+      [&listener](Loop& loop) { return std::make_unique<Backend>(loop, std::move(listener)); });
 }
 
 // Both ends of a session with bulk, apart from who looks at the clock: else each round trip would also take
@@ -263,7 +254,8 @@ double cpu_per_gib(const Window& window) {
   return window.bytes == 0 ? 0 : window.cpu_seconds / (static_cast<double>(window.bytes) / (1UL << 30));
 }
 
-// Floods one after the other, each with new sessions, that share the time.
+// Floods one after the other, each with new sessions, that share the time. What one costs depends on which
+// core the scheduler gave to whom, and that lasts as long as the flood does.
 struct Floods {
   unsigned long count, sessions;
   Behaviour behaviour;
@@ -292,7 +284,7 @@ Json bulk(Arguments& arguments) {
   const bool verified = arguments.number("verify", "0") != 0;
   Scene scene(arguments);
   arguments.all_taken();
-  const auto backend = backend_process(scene);
+  const auto backend = backend_process(std::move(scene.backend_listener));
   const Window window =
       measure_floods(scene, {1, sessions, verified ? Behaviour::verified_flood : Behaviour::flood}, seconds);
   return Json(::json_pack("{s:I, s:f, s:f}", "bytes", static_cast<json_int_t>(window.bytes), "seconds",
@@ -437,9 +429,7 @@ void probe(Scene& scene, json_t* row, unsigned long probes, double seconds) {
   ::json_object_set_new(row, "master_cpu_us_each", ::json_real(master * 1e6 / static_cast<double>(probes)));
 
   constexpr unsigned long kFloods = 12;
-  scene.place(Cores::two);
   const Window window = measure_floods(scene, {kFloods, 1, Behaviour::flood}, kFloods * seconds / 4);
-  scene.place(scene.cores);
   ::json_object_set_new(row, "cpu_seconds_per_gib", ::json_real(cpu_per_gib(window)));
 }
 
