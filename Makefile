@@ -223,8 +223,8 @@ hardening := -fstack-protector-strong -fstack-clash-protection \
 else
 hardening := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer -O1
 endif
-# For the programs alone, lto for their objects too, which tests link without it: with the compiler that configure has
-# tried it with, and where no sanitizer looks at each object.
+# What configure has tried with its compiler, for builds with that one and where no sanitizer looks at each object:
+# lto for the programs and their objects (which tests link without it), runtime for the programs alone.
 tried := $(if $(SANITIZE)$(filter-out file,$(origin CXX)),,yes)
 lto := $(if $(tried),$(LTO))
 runtime := $(if $(tried),$(RUNTIME))

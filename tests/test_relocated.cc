@@ -6,11 +6,11 @@
 #include <cinttypes>
 #include <csignal>
 #include <cstdio>
-#include <cstring>
 #include <string>
 
 #include "tests/support/cmocka_cxx.h"
 #include "tests/support/in_child.h"
+#include "vncauthproxy/base/handles.h"
 
 namespace vncauthproxy::base {
 namespace {
@@ -40,16 +40,15 @@ const Function* const middle = &table.functions[1024];
 
 // The line of /proc/self/maps about an address.
 std::string mapping_of(const void* address) {
-  std::FILE* const maps = std::fopen("/proc/self/maps", "re");
+  const Handle<std::FILE> maps(std::fopen("/proc/self/maps", "re"));
   char line[512];
   std::string found;
-  while (maps != nullptr && found.empty() && std::fgets(line, sizeof line, maps) != nullptr) {
+  while (maps && found.empty() && std::fgets(line, sizeof line, maps.get()) != nullptr) {
     uintptr_t begin = 0, end = 0;
     if (std::sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &begin, &end) == 2 &&
         reinterpret_cast<uintptr_t>(address) >= begin && reinterpret_cast<uintptr_t>(address) < end)
       found = line;
   }
-  if (maps != nullptr) std::fclose(maps);
   return found;
 }
 
@@ -85,8 +84,8 @@ void children_have_them_too(NoFixture&) {
 // `ulimit -f` of who starts the daemon: a file beyond it would end the process.
 void a_limit_of_file_sizes_is_respected(NoFixture&) {
   const int failed = in_child([] {
-    const rlimit nothing{4096, 4096};
-    if (::setrlimit(RLIMIT_FSIZE, &nothing) != 0) return 1;
+    const rlimit small{4096, 4096};
+    if (::setrlimit(RLIMIT_FSIZE, &small) != 0) return 1;
     return share_relocated() == 0 && middle[0]() == 1 ? 0 : 2;
   });
   assert_int_equal(failed, 0);

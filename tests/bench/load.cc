@@ -46,6 +46,7 @@
 #include "cores.h"
 #include "fleet.h"
 #include "process_tree.h"
+#include "vncauthproxy/base/clock.h"
 #include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/users.h"
 #include "vncauthproxy/proto/vnc_auth.h"
@@ -53,6 +54,7 @@
 namespace vncauthproxy::bench {
 namespace {
 
+using base::to_milliseconds;
 using Json = base::Handle<json_t>;
 
 class Arguments {
@@ -225,10 +227,6 @@ std::unique_ptr<Helper> flood_process(const Scene& scene) {
   char word = 0;
   if (::read(told.get(), &word, 1) != 1) die("the session with bulk has not come up");
   return process;
-}
-
-std::chrono::milliseconds to_milliseconds(double seconds) {
-  return std::chrono::milliseconds(static_cast<long long>(seconds * 1000));
 }
 
 struct Window {

@@ -10,8 +10,8 @@
 namespace vncauthproxy::base {
 
 // Puts them into memory that children look up like a file's, at the same place and with the same content, and
-// as read-only as before. For a process with one thread, before it forks; done twice it is done anew for
-// nothing. What cannot be shared stays as it is. Returns how many bytes are.
+// as read-only as before. For a process with one thread, before it forks; once is enough. What cannot be
+// shared stays as it is. Returns how many bytes are.
 size_t share_relocated();
 
 }  // namespace vncauthproxy::base
