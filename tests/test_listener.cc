@@ -65,6 +65,13 @@ int int_option(int fd, int level, int name) {
   return value;
 }
 
+std::string congestion_control(int fd) {
+  char name[16] = "";  // TCP_CA_NAME_MAX
+  socklen_t size = sizeof name;
+  ::getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &size);
+  return name;
+}
+
 struct Fixture {
   Fixture() {
     base::set_log_sink([this](base::LogLevel level, std::string_view line) {
@@ -294,6 +301,23 @@ void accepted_sockets_are_ready_for_use(Fixture& f) {
   assert_true(its_address);
 }
 
+// A system that paces its connections (bbr) means those to other machines.
+void connections_of_this_machine_are_not_paced(Fixture& f) {
+  f.accept_connections();
+  f.connect(1);
+  const bool got = run_until(f.loop, [&f] { return f.accepted.size() == 1; });
+  assert_true(got);
+  bool paced = congestion_control(f.accepted[0].get()) != "reno";
+  assert_false(paced);
+  f.listen({"0.0.0.0"}, 0);
+  const bool as_usual = congestion_control(f.ours[0].get()) == congestion_control(f.clients[0].get());
+  assert_true(as_usual);
+  if (!has_ipv6()) return;
+  f.listen({"::1"}, 0);
+  paced = congestion_control(f.ours[0].get()) != "reno";
+  assert_false(paced);
+}
+
 void accepts_one_each_turn(Fixture& f) {
   f.accept_connections();
   f.connect(3);
@@ -373,6 +397,7 @@ int main() {
       TEST(Fixture, no_address_is_an_error),
       TEST(Fixture, without_descriptors_it_says_so),
       TEST(Fixture, accepted_sockets_are_ready_for_use),
+      TEST(Fixture, connections_of_this_machine_are_not_paced),
       TEST(Fixture, accepts_one_each_turn),
       TEST(Fixture, peers_that_are_gone_do_no_harm),
       TEST(Fixture, without_descriptors_it_rests_and_recovers),

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vncauthproxy/net/listener.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "vncauthproxy/base/log.h"
@@ -23,6 +26,8 @@ using base::Result;
 constexpr int kBacklog = 65535;
 constexpr int kTriesForOnePort = 20;
 constexpr std::chrono::milliseconds kRest{100};
+// In every kernel, and allowed to everybody.
+constexpr std::string_view kUnpaced = "reno";
 
 Error listen_error(const Endpoint& endpoint) {
   const int code = errno;
@@ -46,6 +51,10 @@ Result<Fd> listen_on(const Endpoint& endpoint) {
   // first.
   if (endpoint.family() == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   tune_socket(fd.get());
+  // Between two programs of one machine there is no network to be gentle with. Where the system's choice is
+  // bbr, its timers cost more than all the rest of relaying.
+  if (endpoint.is_loopback())
+    ::setsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, kUnpaced.data(), kUnpaced.size());
   // Two sockets may both bind; only the first to listen holds the port, so listen()'s EADDRINUSE counts too.
   if (::bind(fd.get(), endpoint.get(), endpoint.length) != 0 || ::listen(fd.get(), kBacklog) != 0)
     return listen_error(endpoint);

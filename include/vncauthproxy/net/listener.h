@@ -14,8 +14,9 @@
 namespace vncauthproxy::net {
 
 // Bound and listening on every one of `endpoints` at `port` (0: one the kernel chooses, the same for all),
-// non-blocking, tuned (tune_socket). An address family this machine does not have is left out when another
-// remains. Errors: in_use, denied (a port below 1024), exhausted, system.
+// non-blocking, tuned (tune_socket); at a loopback address connections are not paced, whatever the system's
+// congestion control does. An address family this machine does not have is left out when another remains.
+// Errors: in_use, denied (a port below 1024), exhausted, system.
 base::Result<std::vector<base::Fd>> listen_on_all(const std::vector<base::Endpoint>& endpoints,
                                                   uint16_t port);
 
