@@ -3,8 +3,10 @@
 // one of the two leaves.
 #include "worker/relay.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,6 +38,13 @@ constexpr seconds kEndAndRoom{15};
 
 std::vector<uint8_t> bytes(std::string_view text) {
   return {text.begin(), text.end()};
+}
+
+// In bytes; 0: this process has no pipe.
+int largest_pipe() {
+  int largest = 0;
+  for (int fd = 0; fd < 256; ++fd) largest = std::max(largest, ::fcntl(fd, F_GETPIPE_SZ));
+  return largest;
 }
 
 // One direction of bulk: an endless pattern sent by one peer and checked at the other.
@@ -224,6 +233,25 @@ void bulk_borrows_a_pipe_and_gives_it_back(Fixture& f) {
   assert_int_equal(during_again, before + 2);
 }
 
+// Of pages for pipes an unprivileged user has 64 MiB.
+void a_large_pipe_is_for_who_is_fast(Fixture& f) {
+  f.make();
+  const bool slow = f.move_down(4 * kMiB);
+  const int small = largest_pipe();
+  assert_true(slow);
+  assert_int_equal(small, 128 * 1024);
+  const std::string chunk(kMiB, 'x');
+  const bool enlarged = run_until(
+      f.loop,
+      [&] {
+        f.backend.send(chunk);
+        while (::recv(f.viewer.get(), nullptr, kMiB, MSG_DONTWAIT | MSG_TRUNC) > 0) continue;
+        return largest_pipe() == kMiB;
+      },
+      seconds(30));
+  assert_true(enlarged);
+}
+
 void a_screen_at_rest_needs_no_pipe(Fixture& f) {
   f.make();
   const unsigned before = count_descriptors("pipe:");
@@ -261,7 +289,7 @@ void without_a_pipe_bulk_is_copied(Fixture& f) {
 void a_viewer_that_does_not_read_stops_the_backend(Fixture& f) {
   f.make({}, {}, 65536);
   const uint64_t went = f.fill_up();
-  // A pipe of 1 MiB and the sockets' buffers; the backend would have sent without end.
+  // A move of 1 MiB and the sockets' buffers; the backend would have sent without end.
   assert_in_range(went, 65536, 4 * kMiB);
   const uint64_t taken = f.relay->to_viewer();
   const unsigned turns = run_for(f.loop, milliseconds(200));
@@ -518,6 +546,7 @@ int main() {
       TEST(Fixture, early_input_waits_for_a_slow_backend),
       TEST(Fixture, bulk_goes_both_ways_at_once),
       TEST(Fixture, bulk_borrows_a_pipe_and_gives_it_back),
+      TEST(Fixture, a_large_pipe_is_for_who_is_fast),
       TEST(Fixture, a_screen_at_rest_needs_no_pipe),
       TEST(Fixture, without_a_pipe_bulk_is_copied),
       TEST(Fixture, a_viewer_that_does_not_read_stops_the_backend),

@@ -24,10 +24,16 @@ constexpr size_t kBulkBuffer = 256 * 1024;
 // The fewer the turns, the less TLS costs (a quarter less than with 256 KiB). Copying alone is dearer with
 // it, when many do it.
 constexpr size_t kSecureBulkBuffer = 1024 * 1024;
-constexpr int kPipeSize = 1024 * 1024;
+// Its pages are of the user's share, 16384 of them, which is soon used up where each session takes 256. But a
+// page of it holds a piece of what a socket has, however long, so that this one often carries a megabyte.
+constexpr int kPipeSize = 128 * 1024;
+constexpr int kFastPipeSize = 1024 * 1024;
 constexpr int kLeastPipeSize = 64 * 1024;  // below it a copying buffer is cheaper
+constexpr size_t kMove = 1024 * 1024;
+constexpr uint64_t kFastPerSecond = 512UL << 20;
 // Before the loop looks at the other direction again, which is a millisecond or two.
 constexpr int kMovesAtOnce = 8;
+constexpr std::chrono::milliseconds kFirstLook{20};
 constexpr std::chrono::seconds kBulkQuiet{1};
 constexpr std::chrono::seconds kStallCheck{1};
 constexpr std::chrono::seconds kEndTime{5};
@@ -51,14 +57,20 @@ bool has_left(int fd) {
 bool Pipe::open() {
   auto ends = base::make_pipe();
   if (!ends) return false;
-  // Beyond the user's share the kernel refuses to enlarge a pipe and hands out small ones: ask what this one
-  // is.
-  ::fcntl(ends->second.get(), F_SETPIPE_SZ, kPipeSize);
-  const int size = ::fcntl(ends->second.get(), F_GETPIPE_SZ);
-  if (size < kLeastPipeSize) return false;
   ends_ = std::move(*ends);
-  capacity_ = static_cast<size_t>(size);
-  return true;
+  resize(kPipeSize);
+  if (capacity_ < kLeastPipeSize) close();
+  return is_open();
+}
+
+// Beyond the user's share the kernel refuses to enlarge a pipe and hands out small ones: ask what this one is.
+void Pipe::resize(int wanted) {
+  ::fcntl(ends_.second.get(), F_SETPIPE_SZ, wanted);
+  capacity_ = static_cast<size_t>(::fcntl(ends_.second.get(), F_GETPIPE_SZ));
+}
+
+void Pipe::enlarge() {
+  if (is_open() && capacity_ < kFastPipeSize) resize(kFastPipeSize);
 }
 
 void Pipe::close() {
@@ -68,7 +80,7 @@ void Pipe::close() {
 
 Io Pipe::fill(int from) {
   const Io io = moved(
-      ::splice(from, nullptr, ends_.second.get(), nullptr, capacity_, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+      ::splice(from, nullptr, ends_.second.get(), nullptr, kMove, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
   filled_ += io.count;
   return io;
 }
@@ -166,7 +178,12 @@ void Relay::saw_bulk() {
   if (std::exchange(bulk_seen_, true) || pipe_.is_open() || !buffer_.bytes().empty()) return;
   if (!viewer_.spliceable() || !pipe_.open())
     buffer_ = base::SecretPages(viewer_.secure() ? kSecureBulkBuffer : kBulkBuffer);
-  bulk_timer_.start(kBulkQuiet);
+  look_again_in(kFirstLook);
+}
+
+void Relay::look_again_in(std::chrono::milliseconds time) {
+  fast_from_ = to_viewer_ + kFastPerSecond * static_cast<uint64_t>(time.count()) / 1000;
+  bulk_timer_.start(time);
 }
 
 void Relay::bulk_tick() {
@@ -175,7 +192,8 @@ void Relay::bulk_tick() {
     buffer_ = {};
     return viewer_.relax();
   }
-  bulk_timer_.start(kBulkQuiet);
+  if (to_viewer_ >= fast_from_) pipe_.enlarge();
+  look_again_in(kBulkQuiet);
 }
 
 void Relay::life_tick() {

@@ -17,19 +17,22 @@
 
 namespace vncauthproxy::worker {
 
-// Moves bulk from the backend's socket to the viewer's through a pipe, without copying (splice(2)). Pipes of
-// a useful size are scarce: it is lent by the kernel only while bulk flows.
+// Moves bulk from the backend's socket to the viewer's through a pipe, without copying (splice(2)). Pipes are
+// scarce: one is lent by the kernel only while bulk flows, and a large one only to who is fast.
 class Pipe {
  public:
   bool open();  // false: none of a useful size is to be had
+  void enlarge();  // if the kernel lets us
   void close();
   bool is_open() const { return static_cast<bool>(ends_.first); }
   bool empty() const { return filled_ == 0; }
-  size_t capacity() const { return capacity_; }
+  size_t capacity() const { return capacity_; }  // what its pages hold; longer pieces are more
   net::Io fill(int from);
   net::Io drain(int to);
 
  private:
+  void resize(int wanted);
+
   base::FdPair ends_;
   size_t capacity_ = 0;
   size_t filled_ = 0;
@@ -58,6 +61,7 @@ class Relay {
   bool viewer_is_owed() const { return !pipe_.empty() || viewer_.owes(); }
   void settle_viewer();
   void saw_bulk();
+  void look_again_in(std::chrono::milliseconds time);
   void bulk_tick();
   void life_tick();
 
@@ -91,6 +95,7 @@ class Relay {
   Pipe pipe_;
   base::SecretPages buffer_;  // for bulk, when there is no pipe
   bool bulk_seen_ = false;    // since the last tick
+  uint64_t fast_from_ = 0;    // to_viewer_ from which on it is fast at the next tick
 
   uint64_t from_viewer_ = 0;
   bool viewer_open_ = true;
