@@ -74,13 +74,14 @@ struct Flow {
 };
 
 struct Fixture {
-  void make(std::string_view from_backend = {}, std::string_view from_viewer = {}, int buffers = 0) {
+  void make(std::string_view from_backend = {}, std::string_view from_viewer = {}, int buffers = 0,
+            milliseconds ping_interval = milliseconds(0)) {
     auto backend_pair = testing::tcp_pair(buffers), viewer_pair = testing::tcp_pair(buffers);
     backend = Peer(std::move(backend_pair.second));
     viewer = Peer(std::move(viewer_pair.second));
     relay = std::make_unique<Relay>(loop, Backend{std::move(backend_pair.first), bytes(from_backend)},
                                     Link(net::Stream(std::move(viewer_pair.first))), bytes(from_viewer),
-                                    milliseconds(0), [this](std::string why) {
+                                    ping_interval, [this](std::string why) {
                                       ++over;
                                       reason = std::move(why);
                                     });
@@ -164,6 +165,15 @@ void small_messages_go_both_ways(Fixture& f) {
   assert_int_equal(f.relay->from_viewer(), 401);
   assert_int_equal(f.relay->to_viewer(), 408);
   assert_int_equal(f.over, 0);
+}
+
+// Thousands of them would cost a machine something for nothing.
+void a_plain_session_at_rest_waits_for_its_peers_alone(Fixture& f) {
+  f.make({}, {}, 0, milliseconds(1));
+  const bool one = (f.backend.send_all("one"), f.viewer_gets("one"));
+  const int awaited = ::event_base_get_num_events(f.loop.base(), EVENT_BASE_COUNT_ADDED);
+  assert_true(one);
+  assert_int_equal(awaited, 2);  // something to read, from either
 }
 
 void early_bytes_go_first_and_once(Fixture& f) {
@@ -541,6 +551,7 @@ int main() {
   using namespace vncauthproxy::worker;
   const CMUnitTest tests[] = {
       TEST(Fixture, small_messages_go_both_ways),
+      TEST(Fixture, a_plain_session_at_rest_waits_for_its_peers_alone),
       TEST(Fixture, early_bytes_go_first_and_once),
       TEST(Fixture, many_early_bytes_wait_for_a_slow_viewer),
       TEST(Fixture, early_input_waits_for_a_slow_backend),

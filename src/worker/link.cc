@@ -129,7 +129,6 @@ bool Link::delivered(size_t size) {
 }
 
 bool Link::ask_for_life() {
-  if (!codec_) return true;
   if (std::exchange(heard_, false)) {
     unanswered_ = 0;
     return true;

@@ -53,8 +53,9 @@ class Link {
   bool announce(size_t size);
   bool delivered(size_t size);
 
-  // For a timer: asks a viewer that was quiet since the last call for a sign of life, where the wrapping has
+  // For a timer, where the wrapping has signs of life: asks a viewer that was quiet since the last call for
   // one. False: two such questions went unanswered.
+  bool has_signs_of_life() const { return codec_ != nullptr; }
   bool ask_for_life();
   // One of the two has said goodbye: nothing more can be sent.
   bool closing() const { return codec_ && (codec_->close_queued() || codec_->close_sent()); }

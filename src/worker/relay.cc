@@ -114,7 +114,7 @@ Relay::Relay(net::Loop& loop, Backend backend, Link viewer, const std::vector<ui
     settle_backend();
   else
     send_to_backend(early_input);
-  if (ping_interval_.count() > 0) life_timer_.start(ping_interval_);
+  if (ping_interval_.count() > 0 && viewer_.has_signs_of_life()) life_timer_.start(ping_interval_);
 }
 
 // ---- toward the viewer
