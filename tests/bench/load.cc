@@ -7,8 +7,8 @@
 //   load MODE KEY=VALUE...
 //
 //   bulk   sessions=N seconds=S [verify=1]       flood toward the viewers: bytes, seconds, CPU of the proxy
-//   trip   rounds=N seconds=S [beside=1]         round trips of 64 bytes, as many as there is time for, alone
-//                                                or beside a flood
+//   trip   rounds=N seconds=S [rest=S beside=1]  round trips of 64 bytes, as many as there is time for, after
+//                                                a rest, alone or beside a flood
 //   setup  count=N lanes=N [users=N]             forwardings asked for, reached and left again
 //   login  users=N                               each user's first request beside crypt(3) and the second one
 //   hold   state=waiting|live levels=N,N... [probes=N seconds=S]
@@ -40,6 +40,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "backend.h"
@@ -315,6 +316,7 @@ class RoundTrips : public Viewer::Observer {
 Json trip(Arguments& arguments) {
   const unsigned long rounds = arguments.number("rounds", "20000");
   const double seconds = arguments.seconds("seconds", "3");
+  const double rest = arguments.seconds("rest", "0.3");
   const bool beside = arguments.number("beside", "0") != 0;
   Scene scene(arguments);
   arguments.all_taken();
@@ -332,6 +334,10 @@ Json trip(Arguments& arguments) {
         [&] { return trips.times.size() >= wanted || (Clock::now() > end && !trips.times.empty()); },
         kPatience, [] { return "no round trip was made"; });
   };
+  made(1);
+  // What a person's session does between two keys. It also lets the scheduler forget that a process is new:
+  // until then it counts as busy, and gets a core of its own.
+  std::this_thread::sleep_for(to_milliseconds(rest));
   made(rounds / 10);
   trips.times.clear();  // they were the warm-up
   made(rounds);

@@ -49,7 +49,7 @@ class Full:
     bulk = ((1, 8, 0.2), (16, 2, 0.8))  # sessions, rounds, seconds
     close_ones = 4
     verify = 0
-    trip_rounds, trips, trip_seconds = 8, 1750, 0.2
+    trip_rounds, trips, trip_seconds, rest = 4, 1750, 0.2, 0.3
     lanes = (1, 16, 64)
     setup_rounds, setups, uncached = 10, 250, 50
     seconds = 1.6
@@ -65,7 +65,7 @@ class Smoke:
     bulk = ((1, 1, 0.05), (3, 1, 0.05))
     close_ones = 1
     verify = 1
-    trip_rounds, trips, trip_seconds = 1, 50, 0.05
+    trip_rounds, trips, trip_seconds, rest = 1, 50, 0.05, 0.001
     lanes = (1, 4)
     setup_rounds, setups, uncached = 1, 8, 4
     seconds = 0.05
@@ -161,7 +161,7 @@ class Bench:
                 for group, wraps in GROUPS:
                     for proxy, wrap in self.rows_of(proxies, wraps):
                         self.measure("trip", f"{group}, {when}", proxy, wrap, "trip", rounds=self.size.trips,
-                                     seconds=self.size.trip_seconds, beside=beside, cores=cores)
+                                     seconds=self.size.trip_seconds, rest=self.size.rest, beside=beside, cores=cores)
 
     def setup(self, daemon, floor):
         uncached = self.size.uncached
