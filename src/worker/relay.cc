@@ -63,7 +63,8 @@ bool Pipe::open() {
   return is_open();
 }
 
-// Beyond the user's share the kernel refuses to enlarge a pipe and hands out small ones: ask what this one is.
+// Beyond the user's share the kernel refuses to enlarge a pipe and hands out small ones: ask what this one
+// is.
 void Pipe::resize(int wanted) {
   ::fcntl(ends_.second.get(), F_SETPIPE_SZ, wanted);
   capacity_ = static_cast<size_t>(::fcntl(ends_.second.get(), F_GETPIPE_SZ));
@@ -79,8 +80,8 @@ void Pipe::close() {
 }
 
 Io Pipe::fill(int from) {
-  const Io io = moved(
-      ::splice(from, nullptr, ends_.second.get(), nullptr, kMove, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+  const Io io =
+      moved(::splice(from, nullptr, ends_.second.get(), nullptr, kMove, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
   filled_ += io.count;
   return io;
 }

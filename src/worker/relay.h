@@ -21,7 +21,7 @@ namespace vncauthproxy::worker {
 // scarce: one is lent by the kernel only while bulk flows, and a large one only to who is fast.
 class Pipe {
  public:
-  bool open();  // false: none of a useful size is to be had
+  bool open();     // false: none of a useful size is to be had
   void enlarge();  // if the kernel lets us
   void close();
   bool is_open() const { return static_cast<bool>(ends_.first); }

@@ -432,7 +432,7 @@ void probe(Scene& scene, json_t* row, unsigned long probes, double seconds) {
   ::json_object_set_new(row, "authenticated_us", packed(percentiles(outcome.authenticated)));
   ::json_object_set_new(row, "master_cpu_us_each", ::json_real(master * 1e6 / static_cast<double>(probes)));
 
-  constexpr unsigned long kFloods = 12;
+  constexpr unsigned long kFloods = 3;
   const Window window = measure_floods(scene, {kFloods, 1, Behaviour::flood}, kFloods * seconds / 4);
   ::json_object_set_new(row, "cpu_seconds_per_gib", ::json_real(cpu_per_gib(window)));
 }

@@ -5,8 +5,10 @@ several times round, and prints tables and the ratios this project promises. The
 
 Every figure of one table is from one run on one machine, repetitions interleaved: compare within a table, not between
 machines. A machine's speed changes within a second and by where the scheduler puts whom, so a repetition goes round
-many times, for a moment each; its figure is that of all those moments, its ratio that of two such figures. Idle round
-trips are also measured where the places are given, to all alike (cores.h): they change threefold with that.
+many times, for a moment each; its figure is that of all those moments, its ratio that of two such figures. Round trips
+are those of sessions that have rested: until then the scheduler takes a new process for a busy one and keeps it apart,
+where a round trip takes three times as long. In addition those of plain sessions are measured with the places given,
+to all alike (cores.h).
 
 CPU is that of the proxy's whole process tree; the generator plays backends and viewers, for bulk in one process each."""
 
@@ -45,7 +47,7 @@ def say(text=""):
 
 class Full:
     """How much of everything a real run does: rounds in a repetition, and the rest in each round."""
-    repetitions = 5
+    repetitions = 3
     bulk = ((1, 8, 0.2), (16, 2, 0.8))  # sessions, rounds, seconds
     close_ones = 4
     verify = 0
@@ -54,6 +56,7 @@ class Full:
     setup_rounds, setups, uncached = 10, 250, 50
     seconds = 1.6
     levels = (10, 100, 1000, 5000)
+    growth_rounds = 4
     others_level = 100
     probes = 200
     crowd = 500
@@ -70,6 +73,7 @@ class Smoke:
     setup_rounds, setups, uncached = 1, 8, 4
     seconds = 0.05
     levels = (2, 5)
+    growth_rounds = 1
     others_level = 3
     probes = 2
     crowd = 6
@@ -158,7 +162,7 @@ class Bench:
     def trip(self, proxies):
         for _ in self.rounds(self.size.trip_rounds):
             for when, beside, cores in TRIPS:
-                for group, wraps in GROUPS:
+                for group, wraps in GROUPS if cores == "any" else GROUPS[:1]:
                     for proxy, wrap in self.rows_of(proxies, wraps):
                         self.measure("trip", f"{group}, {when}", proxy, wrap, "trip", rounds=self.size.trips,
                                      seconds=self.size.trip_seconds, rest=self.size.rest, beside=beside, cores=cores)
@@ -194,7 +198,7 @@ class Bench:
                          levels=self.size.others_level)
 
     def growth(self, daemon):
-        for _ in self.repetitions():
+        for _ in self.rounds(self.size.growth_rounds):
             self.measure("growth", "live", daemon, "plain", "hold", state="live", levels=self.levels(),
                          probes=self.size.probes, seconds=self.size.seconds)
             self.settled(daemon)
@@ -313,6 +317,11 @@ def middle(*keys):
     return lambda rounds: statistics.median(value(result) for result in rounds)
 
 
+def mean_of_level(rounds, level):
+    """CPU seconds per GiB, from floods of the same length."""
+    return statistics.mean(result["levels"][level]["cpu_seconds_per_gib"] for result in rounds)
+
+
 def print_bulk(bench):
     for case, rows in bench.results.get("bulk", {}).items():
         base = next((name for name in ("haproxy", "websockify") if name in rows), next(iter(rows)))
@@ -385,14 +394,23 @@ def print_memory(bench):
 
 
 def print_growth(bench):
-    for row in bench.measured("growth", "live", OURS):
-        lines = [[str(level["sessions"]), f"{level['opened_in_s']:.2f}", f"{level['reply_us']['p50']:.0f}",
-                  f"{level['authenticated_us']['p50']:.0f}", f"{level['master_cpu_us_each']:.0f}",
-                  f"{level['cpu_seconds_per_gib']:.3f}"] for level in row["levels"]]
-        table("Growth: with so many sessions live, all of them echoing",
-              ["sessions", "opened in s", "reply p50 us", "viewer in p50 us", "master CPU us each", "CPU s/GiB"], lines)
-        end = row["while_all_end_us"]
-        say(f"  reply while all of them end: p50 {end['p50']:.0f} us, p99 {end['p99']:.0f} us")
+    repetitions = bench.row("growth", "live", OURS)
+    if not repetitions:
+        return
+
+    def figures(*keys, level=None, digits=0):
+        return show(spread([middle(*(("levels", level) if level is not None else ()), *keys)(rounds)
+                            for rounds in repetitions]), digits)
+
+    lines = [[figures("sessions", level=i), figures("opened_in_s", level=i, digits=2),
+              figures("reply_us", "p50", level=i), figures("authenticated_us", "p50", level=i),
+              figures("master_cpu_us_each", level=i),
+              show(spread([mean_of_level(rounds, i) for rounds in repetitions]), 3)]
+             for i in range(len(bench.size.levels))]
+    table("Growth: with so many sessions live, all of them echoing",
+          ["sessions", "opened in s", "reply p50 us", "viewer in p50 us", "master CPU us each", "CPU s/GiB"], lines)
+    say(f"  reply while all of them end: p50 {figures('while_all_end_us', 'p50')} us,"
+        f" p99 {figures('while_all_end_us', 'p99')} us")
 
 
 def print_crowd(bench):
@@ -430,7 +448,10 @@ def promises(bench):
         return spread([value for value in found if value is not None])
 
     def growth(value):
-        return spread([value(r["levels"][-1]) / value(r["levels"][0]) for r in bench.measured("growth", "live", OURS)])
+        return spread([value(rounds, -1) / value(rounds, 0) for rounds in bench.row("growth", "live", OURS)])
+
+    def set_up(rounds, level):
+        return middle("levels", level, "authenticated_us", "p50")(rounds)
 
     crowd = (f"{bench.size.crowd} sessions with bulk", OURS)
     rows = [
@@ -466,10 +487,8 @@ def promises(bench):
         ("5", "live sessions at once, each echoing",
          spread([r["levels"][-1]["sessions"] for r in bench.measured("growth", "live", OURS)]), bench.size.levels[-1],
          True),
-        ("5", "set-up p50 with the most sessions / the fewest",
-         growth(lambda level: level["authenticated_us"]["p50"]), 3, False),
-        ("5", "CPU/GiB with the most sessions / the fewest", growth(lambda level: level["cpu_seconds_per_gib"]), 1.1,
-         False),
+        ("5", "set-up p50 with the most sessions / the fewest", growth(set_up), 3, False),
+        ("5", "CPU/GiB with the most sessions / the fewest", growth(mean_of_level), 1.1, False),
         ("5", f"CPU/GiB: {bench.size.crowd} sessions with bulk / one",
          bench.ratio("crowd", None, crowd, ("1 sessions with bulk", OURS), per_gib), 2, False),
     ]
@@ -508,7 +527,7 @@ def main():
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{', '.join(SECTIONS)} (default: all)")
     parser.add_argument("--build", default="build", help="the build folder (build)")
     parser.add_argument("--smoke", action="store_true", help="every mode for a moment: correctness, not time")
-    parser.add_argument("--repetitions", type=int, help="how many times round (5)")
+    parser.add_argument("--repetitions", type=int, help="how many times round (3)")
     arguments = parser.parse_args()
     unknown = set(arguments.sections) - set(SECTIONS)
     if unknown:
