@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -40,10 +41,10 @@ std::vector<uint8_t> bytes(std::string_view text) {
   return {text.begin(), text.end()};
 }
 
-// In bytes; 0: this process has no pipe.
+// In bytes, of those made here: what the program was started with may be of any size. 0: there is none.
 int largest_pipe() {
   int largest = 0;
-  for (int fd = 0; fd < 256; ++fd) largest = std::max(largest, ::fcntl(fd, F_GETPIPE_SZ));
+  for (int fd = STDERR_FILENO + 1; fd < 256; ++fd) largest = std::max(largest, ::fcntl(fd, F_GETPIPE_SZ));
   return largest;
 }
 
