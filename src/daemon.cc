@@ -117,6 +117,7 @@ int serve(const Options& options, master::Prepared prepared, base::Readiness rea
   const auto master = std::make_unique<master::Master>(options, std::move(prepared));
   fill_holes_in_heap();
   base::share_relocated();
+  master->unlock_keys();
   readiness.ready();  // not before signals have their handlers: who started us may send one at once
   while (auto next = master->run()) fork_worker(*master, seats, std::move(*next));
   return 0;

@@ -64,6 +64,7 @@ net::TlsServer tls_server() {
   auto tls = net::load_tls_server({::geteuid(), cert_file, key_file, "1.2", "ECDHE+AESGCM", ""});
   ::unlink(cert_file.c_str());
   ::unlink(key_file.c_str());
+  net::unlock(*tls);
   return std::move(*tls);
 }
 

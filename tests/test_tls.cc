@@ -69,6 +69,8 @@ struct Fixture {
 void a_matching_pair_is_taken(Fixture& f) {
   assert_int_equal(f.load(), kOk);
   assert_non_null(f.tls.context.get());
+  assert_null(f.tls.key.get());
+  unlock(f.tls);
   assert_non_null(f.tls.key.get());
   const long left = static_cast<long>(certificate_life(f.tls).count());
   assert_in_range(left, 86400L * 30 - 120, 86400L * 30);

@@ -62,10 +62,8 @@ Result<net::TlsServer> load_certificate(const Options& options, uid_t owner) {
   const bool missing =
       ::access(options.cert_file.c_str(), F_OK) != 0 && ::access(options.key_file.c_str(), F_OK) != 0;
   if (missing && !options.enable_ssl) return net::TlsServer();
-  auto tls = net::load_tls_server({owner, options.cert_file, options.key_file, options.tls_min_version,
-                                   options.tls_ciphers, options.tls_ciphersuites});
-  if (tls && !options.enable_ssl) tls->key.reset();  // its text is enough for workers
-  return tls;
+  return net::load_tls_server({owner, options.cert_file, options.key_file, options.tls_min_version,
+                               options.tls_ciphers, options.tls_ciphersuites});
 }
 
 // For control clients alone, and only if the operator says so. None: they get what viewers get.
@@ -95,6 +93,7 @@ std::string shown_address(const std::string& address) {
 
 Result<Prepared> prepare(const Options& options, uid_t owner) {
   Prepared prepared;
+  net::use_wiping_tls_allocator();
   if (auto cipher = proto::prepare_vnc_auth(); !cipher) return std::move(cipher.error());
   proto::prepare_ws_upgrade();
   proto::use_wiping_json_allocator();
@@ -157,6 +156,11 @@ Master::Master(const Options& options, Prepared prepared)
   if (options.vncap_insecure && !options.vncap_listen.empty())
     base::log_warning("vncap-insecure: whoever reaches vncap-listen can have any VNC server opened");
   check_certificate();
+}
+
+void Master::unlock_keys() {
+  if (options_.enable_ssl && tls_) net::unlock(tls_);
+  if (legacy_tls_) net::unlock(legacy_tls_);
 }
 
 std::optional<ipc::Handover> Master::run() {
@@ -301,6 +305,7 @@ Result<void> Master::reload_certificate() {
   if (!legacy_tls) return std::move(legacy_tls.error());
   tls_ = std::move(*tls);
   legacy_tls_ = std::move(*legacy_tls);
+  unlock_keys();
   return {};
 }
 

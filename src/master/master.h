@@ -39,6 +39,8 @@ class Master {
  public:
   Master(const base::Options& options, Prepared prepared);
 
+  // For control clients, before run(): makes objects of the keys, in memory that is not for workers.
+  void unlock_keys();
   // The next worker to fork, or nullopt: the daemon was told to end and all workers are gone.
   std::optional<ipc::Handover> run();
   void forked(uint32_t id, pid_t pid, ipc::Seats::Taken seats) { workers_.forked(id, pid, std::move(seats)); }

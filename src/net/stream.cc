@@ -212,6 +212,10 @@ void Stream::finish() {
   ::shutdown(fd(), SHUT_WR);
 }
 
+void Stream::forget_key() {
+  if (ssl_) SSL_certs_clear(ssl_.get());
+}
+
 void Stream::add_secrets(TlsSecrets& secrets) const {
   if (ssl_) secrets.sessions.push_back(ssl_.get());
 }

@@ -2,12 +2,14 @@
 #include "vncauthproxy/net/tls.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -22,6 +24,25 @@ using base::Error;
 using base::ErrorCode;
 using base::Handle;
 using base::Result;
+
+// A buffer of records may be larger: what it had of plaintext is cleansed (SSL_OP_CLEANSE_PLAINTEXT).
+constexpr size_t kMostWiped = 8 * 1024;
+
+void* allocate(size_t size, const char*, int) {
+  return std::malloc(size);
+}
+void wipe_and_free(void* block, const char*, int) {
+  if (block == nullptr) return;
+  if (const size_t size = ::malloc_usable_size(block); size <= kMostWiped) ::explicit_bzero(block, size);
+  std::free(block);
+}
+void* wipe_and_reallocate(void* block, size_t size, const char* file, int line) {
+  void* const moved = std::malloc(size);
+  if (moved == nullptr || block == nullptr) return moved;
+  std::memcpy(moved, block, std::min(size, ::malloc_usable_size(block)));
+  wipe_and_free(block, file, line);
+  return moved;
+}
 
 // The oldest entry of OpenSSL's queue is the cause; the rest is where it was passed on.
 Error tls_error(const std::string& what) {
@@ -44,10 +65,7 @@ Result<Handle<BIO>> open_key(const std::string& path, uid_t owner) {
     return Error{ErrorCode::denied, path + ": the key must not be accessible by others (chmod o= it)"};
   if (status.st_uid != 0 && status.st_uid != owner)
     return Error{ErrorCode::denied, path + ": the key must belong to root or to the daemon's user"};
-  FILE* file = ::fdopen(fd.get(), "r");
-  if (file == nullptr) return base::system_error(path.c_str());
-  fd.release();
-  return Handle<BIO>(BIO_new_fp(file, BIO_CLOSE));
+  return Handle<BIO>(BIO_new_fd(fd.release(), BIO_CLOSE));  // a FILE would keep its text in a buffer
 }
 
 // SSL objects are the largest thing in a worker's memory: what a session without tickets, resumption or
@@ -134,6 +152,10 @@ void warm_up(const TlsServer& tls) {
 
 }  // namespace
 
+void use_wiping_tls_allocator() {
+  if (CRYPTO_set_mem_functions(allocate, wipe_and_reallocate, wipe_and_free) != 1) throw std::bad_alloc();
+}
+
 Result<TlsServer> load_tls_server(const TlsSettings& settings) {
   ERR_clear_error();
   TlsServer tls;
@@ -145,9 +167,8 @@ Result<TlsServer> load_tls_server(const TlsSettings& settings) {
     return tls_error(settings.cert_file);
   auto key = load_key(settings, tls.context.get());
   if (!key) return std::move(key.error());
-  tls.key = std::move(*key);
-  tls.key_text = text_of(tls.key.get());
-  tls.key_type = EVP_PKEY_get_base_id(tls.key.get());
+  tls.key_text = text_of(key->get());
+  tls.key_type = EVP_PKEY_get_base_id(key->get());
   warm_up(tls);
   return tls;
 }

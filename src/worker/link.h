@@ -50,6 +50,7 @@ class Link {
   // between.
   bool spliceable() const;
   bool secure() const { return stream_.secure(); }
+  void forget_key() { stream_.forget_key(); }
   bool announce(size_t size);
   bool delivered(size_t size);
 

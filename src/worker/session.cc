@@ -125,6 +125,8 @@ void Session::viewer_verified(VerifiedViewer viewer) {
   viewer_.emplace(std::move(viewer));
   viewer_side_.reset();
   handover_.password.wipe();
+  handover_.tls = {};
+  viewer_->link.forget_key();
   channel_.send(ipc::Authenticated{viewer_->peer.to_string()});
   enter(backend_ ? Phase::relaying : Phase::reaching_again);
 }

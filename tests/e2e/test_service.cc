@@ -460,26 +460,6 @@ void secrets_are_nowhere_to_be_seen(Talkative& f) {
   f.check(f.daemon.log().find("testsalttestsalt") == std::string::npos, "no hash in the log");
 }
 
-// All that a process has written to, as one text.
-std::string memory_of(pid_t pid) {
-  constexpr uint64_t kShadow = uint64_t{1} << 30;  // AddressSanitizer's
-  const std::string proc = "/proc/" + std::to_string(pid);
-  std::ifstream maps(proc + "/maps"), memory(proc + "/mem", std::ios::binary);
-  std::string all, line;
-  while (std::getline(maps, line)) {
-    uint64_t start = 0, end = 0;
-    char writable = '-';
-    if (std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %*c%c", &start, &end, &writable) != 3) continue;
-    if (writable != 'w' || end - start >= kShadow) continue;
-    const size_t before = all.size();
-    all.resize(before + (end - start));
-    memory.clear();
-    memory.seekg(static_cast<std::streamoff>(start));
-    memory.read(all.data() + before, static_cast<std::streamsize>(end - start));
-  }
-  return all;
-}
-
 // Who is done with a secret, or never was to have it, does not hold it.
 void secrets_are_gone_from_memory(Fixture& f) {
   if (::geteuid() != 0) skip();  // nobody else may look

@@ -14,6 +14,7 @@ namespace vncauthproxy::testing {
 namespace {
 
 struct Fixture : WsStage {};
+};
 
 Wire connect(uint16_t port, const WireOffer& offer) {
   return Wire(Socket::connect("127.0.0.1", port), offer);
@@ -113,6 +114,59 @@ void clients_that_leave_early(Fixture& f) {
   }
   WsViewer viewer = f.viewer(kWss, port);
   f.check(viewer.log_in(kViewerSecret) == Verdict::admitted && viewer.echoes("hello"), "the viewer");
+}
+
+// ---- the key
+
+// As it may lie in memory: the file's text, and its number in either order of bytes.
+std::vector<std::string> shapes_of_key(const std::string& file) {
+  const std::string text = read_file(file);
+  const base::Handle<BIO> in(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+  const base::Handle<EVP_PKEY> key(PEM_read_bio_PrivateKey(in.get(), nullptr, nullptr, nullptr));
+  BIGNUM* number = nullptr;
+  EVP_PKEY_get_bn_param(key.get(), EVP_PKEY_get_base_id(key.get()) == EVP_PKEY_EC ? "priv" : "d", &number);
+  std::string bytes(static_cast<size_t>(BN_num_bytes(number)), '\0');
+  BN_bn2bin(number, reinterpret_cast<unsigned char*>(bytes.data()));
+  BN_clear_free(number);
+  const size_t second_line = text.find('\n') + 1;
+  return {bytes,
+          {bytes.rbegin(), bytes.rend()},
+          text.substr(second_line, text.find('\n', second_line) - second_line)};
+}
+
+bool holds_key(pid_t pid, const std::string& file) {
+  const std::string memory = memory_of(pid);
+  for (const std::string& shape : shapes_of_key(file))
+    if (memory.find(shape) != std::string::npos) return true;
+  return memory.size() < 100000;  // it could not be read
+}
+
+// In a worker for TLS until its viewer is in, and in no other.
+void check_whereabouts_of_key(WsStage& f, const std::string& what) {
+  f.check(holds_key(f.daemon.pid(), f.key_file()), what + ": the master has it");
+  f.forwarding({"vnc", false, false});
+  f.check(!holds_key(f.worker, f.key_file()), what + ": vnc");
+  f.forwarding(kWs);
+  f.check(!holds_key(f.worker, f.key_file()), what + ": vnc-ws");
+  for (const Kind& kind : {kTls, kWss}) {
+    WsViewer viewer = WsStage::viewer(kind, f.forwarding(kind));
+    f.check_kind(holds_key(f.worker, f.key_file()), kind, what + ": while a viewer is awaited");
+    f.check_kind(viewer.log_in(kViewerSecret) == Verdict::admitted && viewer.echoes("hello"), kind, what);
+    f.check_kind(!holds_key(f.worker, f.key_file()), kind, what + ": in a session");
+  }
+}
+
+// Of the start, and one that came later.
+void the_key_is_nowhere_else(Fixture& f) {
+  if (::geteuid() != 0) skip();  // nobody else may look
+  check_whereabouts_of_key(f, "EC");
+  const auto key = make_rsa_key();
+  write_file(f.cert_file(), certificate_pem(key.get()), 0644);
+  write_file(f.key_file(), key_pem(key.get()), 0600);
+  const size_t before = f.daemon.log_size();
+  f.daemon.signal(SIGHUP);
+  f.check(f.daemon.wait_log("Reloading", {}, before), "reload");
+  check_whereabouts_of_key(f, "RSA");
 }
 
 // ---- options
@@ -290,14 +344,14 @@ void an_expired_certificate(Expired& f) {
 int main() {
   using namespace vncauthproxy::testing;
   const CMUnitTest tests[] = {
-      STAGED(Fixture, every_protocol_and_cipher),   STAGED(Fixture, every_cipher_with_an_rsa_key),
-      STAGED(Fixture, nothing_superfluous),         STAGED(Fixture, no_renegotiation),
-      STAGED(Fixture, clients_that_leave_early),    STAGED(Only13, the_oldest_version),
-      STAGED(OneCipher, ciphers_as_told),           STAGED(Fixture, options_that_make_no_sense),
-      STAGED(Fixture, a_key_that_others_can_read),  STAGED(Fixture, files_that_are_no_pair),
-      STAGED(Fixture, a_new_certificate_at_sighup), STAGED(Fixture, a_bad_certificate_at_sighup),
-      STAGED(NoCertificate, without_a_certificate), STAGED(Soon, a_certificate_that_expires_soon),
-      STAGED(Expired, an_expired_certificate),
+      STAGED(Fixture, every_protocol_and_cipher),    STAGED(Fixture, every_cipher_with_an_rsa_key),
+      STAGED(Fixture, nothing_superfluous),          STAGED(Fixture, no_renegotiation),
+      STAGED(Fixture, clients_that_leave_early),     STAGED(Only13, the_oldest_version),
+      STAGED(Fixture, the_key_is_nowhere_else),      STAGED(OneCipher, ciphers_as_told),
+      STAGED(Fixture, options_that_make_no_sense),   STAGED(Fixture, a_key_that_others_can_read),
+      STAGED(Fixture, files_that_are_no_pair),       STAGED(Fixture, a_new_certificate_at_sighup),
+      STAGED(Fixture, a_bad_certificate_at_sighup),  STAGED(NoCertificate, without_a_certificate),
+      STAGED(Soon, a_certificate_that_expires_soon), STAGED(Expired, an_expired_certificate),
   };
   return run_group("tls", tests);
 }

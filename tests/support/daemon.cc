@@ -6,9 +6,11 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
 
 #include "vncauthproxy/base/handles.h"
@@ -195,6 +197,25 @@ std::string status_field(pid_t pid, const std::string& name) {
   if (line == std::string::npos) return "";
   const size_t start = status.find_first_not_of(" \t", line + name.size() + 2);
   return status.substr(start, status.find('\n', start) - start);
+}
+
+std::string memory_of(pid_t pid) {
+  constexpr uint64_t kShadow = uint64_t{1} << 30;  // AddressSanitizer's
+  const std::string proc = "/proc/" + std::to_string(pid);
+  std::ifstream maps(proc + "/maps"), memory(proc + "/mem", std::ios::binary);
+  std::string all, line;
+  while (std::getline(maps, line)) {
+    uint64_t start = 0, end = 0;
+    char writable = '-';
+    if (std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %*c%c", &start, &end, &writable) != 3) continue;
+    if (writable != 'w' || end - start >= kShadow) continue;
+    const size_t before = all.size();
+    all.resize(before + (end - start));
+    memory.clear();
+    memory.seekg(static_cast<std::streamoff>(start));
+    memory.read(all.data() + before, static_cast<std::streamsize>(end - start));
+  }
+  return all;
 }
 
 std::vector<pid_t> Daemon::children() const {

@@ -111,5 +111,7 @@ std::vector<std::string> daemon_command(const Folder& folder, uint16_t first_por
 std::vector<pid_t> children_of(pid_t pid);
 // A field of /proc/PID/status as text, without the name and leading blanks; "" when there is none.
 std::string status_field(pid_t pid, const std::string& name);
+// All that a process has written to, as one text; for root.
+std::string memory_of(pid_t pid);
 
 }  // namespace vncauthproxy::testing

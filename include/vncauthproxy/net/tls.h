@@ -37,7 +37,12 @@ struct TlsSettings {
   std::string ciphers;              // of TLS 1.2, as openssl-ciphers(1) spells them
   std::string ciphersuites;         // of TLS 1.3; empty: OpenSSL's own
 };
-// The key file must be a regular file of root or of this user, closed to others, and match the certificate.
+// OpenSSL clears what it knows to be secret, but not each buffer that a key passes through on its way: from
+// here on whatever it frees is wiped, but for what is too large to be one. Before any other call of OpenSSL.
+// Throws std::bad_alloc.
+void use_wiping_tls_allocator();
+// Locked. The key file must be a regular file of root or of this user, closed to others, and match the
+// certificate.
 // Error texts name the file or setting and what is wrong, in OpenSSL's words where it has any.
 base::Result<TlsServer> load_tls_server(const TlsSettings& settings);
 // Another owner of the same, locked.
