@@ -40,7 +40,7 @@ base_SRC := \
   log \
   options \
   process \
-  relocated \
+  written_once \
   secret \
   secret_input \
   users \
@@ -116,7 +116,7 @@ unit_base := \
   log \
   options \
   process \
-  relocated \
+  written_once \
   secret \
   users
 unit_proto := \

@@ -20,7 +20,7 @@
 #include "vncauthproxy/base/heap.h"
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/base/process.h"
-#include "vncauthproxy/base/relocated.h"
+#include "vncauthproxy/base/written_once.h"
 #include "vncauthproxy/ipc/seats.h"
 #include "worker/worker.h"
 
@@ -86,23 +86,6 @@ void fork_worker(master::Master& master, ipc::Seats& seats, ipc::Handover handov
     master.fork_failed(id, -pid);
 }
 
-// Reading files and starting OpenSSL leaves holes all over the heap. What workers allocate later, TLS above
-// all, would go there, and each such page, shared until then, would be copied: so the holes are given away
-// for good.
-void fill_holes_in_heap() {
-  constexpr size_t kLargest = 120 * 1024;          // what is larger is mapped by itself
-  constexpr size_t kMostGiven = 16 * 1024 * 1024;  // an allocator of other habits must not be asked for ever
-  ::malloc_trim(0);
-  const void* const end = static_cast<const char*>(::sbrk(0)) - ::sysconf(_SC_PAGESIZE);
-  const auto in_hole = [end](const void* block) { return block != nullptr && std::less<>()(block, end); };
-  size_t given = 0;
-  for (size_t size = kLargest; size >= 16; size -= 16) {
-    void* block = std::malloc(size);
-    for (; in_hole(block) && given < kMostGiven; given += size) block = std::malloc(size);
-    std::free(block);
-  }
-}
-
 uid_t owner_of_files(const std::optional<base::Identity>& identity) {
   return identity ? identity->uid : ::geteuid();
 }
@@ -115,8 +98,7 @@ int serve(const Options& options, master::Prepared prepared, base::Readiness rea
   if (auto heaps = base::begin_heaps(kMasterHeap, kWorkerHeap); !heaps) return start_up_failed(heaps.error());
   ipc::Seats seats;
   const auto master = std::make_unique<master::Master>(options, std::move(prepared));
-  fill_holes_in_heap();
-  base::share_relocated();
+  base::share_written_once();
   master->unlock_keys();
   readiness.ready();  // not before signals have their handlers: who started us may send one at once
   while (auto next = master->run()) fork_worker(*master, seats, std::move(*next));
