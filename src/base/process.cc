@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pwd.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -17,12 +18,17 @@
 
 #include <cerrno>
 #include <charconv>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <limits>
 #include <optional>
 #include <string_view>
 #include <utility>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 namespace vncauthproxy::base {
 namespace {
@@ -155,6 +161,13 @@ Result<void> verify_identity(const Identity& wanted) {
   return {};
 }
 
+size_t page_size() {
+  return static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+}
+uintptr_t page_of(const void* inside) {
+  return reinterpret_cast<uintptr_t>(inside) / page_size() * page_size();
+}
+
 }  // namespace
 
 void fill_standard_descriptors() {
@@ -167,6 +180,19 @@ void forbid_inspection() {
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);
+}
+
+// Both are kept on a best effort: without them all works as well, if slower.
+void own_page(const void* inside) {
+  ::madvise(reinterpret_cast<void*>(page_of(inside)), page_size(), MADV_POPULATE_WRITE);
+}
+
+void drop_dead_stack() {
+  constexpr uintptr_t kDeepest = 128 * 1024;
+  constexpr size_t kRoom = 256;  // for what is called here
+  const uintptr_t end = page_of(static_cast<const char*>(__builtin_frame_address(0)) - kRoom);
+  // What of it is not there yet is an error, after the rest was done.
+  ::madvise(reinterpret_cast<void*>(end - kDeepest), kDeepest, MADV_DONTNEED);
 }
 
 Result<Readiness> Readiness::detach() {

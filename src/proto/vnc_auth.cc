@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/base/process.h"
 
 namespace vncauthproxy::proto {
 namespace {
@@ -66,6 +67,10 @@ base::Result<void> prepare_vnc_auth() {
         "OpenSSL offers no DES-EDE3-ECB, which VNC Authentication needs (a FIPS-only policy?)"};
   cipher() = std::move(context);
   return {};
+}
+
+void own_vnc_cipher() {
+  base::own_page(cipher().get());
 }
 
 Challenge new_challenge() {

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "vncauthproxy/base/log.h"
+#include "vncauthproxy/base/process.h"
+#include "vncauthproxy/proto/vnc_auth.h"
 
 namespace vncauthproxy::worker {
 namespace {
@@ -36,6 +38,12 @@ FailureCode failure_code(ErrorCode code) {
     default:
       return FailureCode::internal;
   }
+}
+
+// A session may last for days, beside thousands more, all children of one master.
+void settle() {
+  proto::own_vnc_cipher();
+  base::drop_dead_stack();
 }
 
 }  // namespace
@@ -141,6 +149,7 @@ void Session::relay() {
                                    [this](std::string reason) { end(std::move(reason)); });
   backend_.reset();
   viewer_.reset();
+  settle();
 }
 
 void Session::master_says(const ipc::Message& message) {
