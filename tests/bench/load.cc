@@ -445,7 +445,7 @@ Json hold(Arguments& arguments) {
   Scene scene(arguments);
   arguments.all_taken();
   if (state != "live" && state != "waiting") die("state=%s is not live or waiting", state.c_str());
-  const Backend backend(scene.loop, std::move(scene.backend_listener));
+  const auto backend = backend_process(std::move(scene.backend_listener));
   const bool live = state == "live";
   const Json result(::json_pack("{s:o, s:[]}", "before", packed(memory_of(scene.proxy)), "levels"));
   Fleet fleet(scene.loop, scene.route);
