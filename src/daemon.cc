@@ -8,8 +8,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
