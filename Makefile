@@ -40,11 +40,11 @@ base_SRC := \
   log \
   options \
   process \
-  written_once \
   secret \
   secret_input \
   users \
-  users_edit
+  users_edit \
+  written_once
 
 proto_SRC := \
   base64 \
@@ -116,9 +116,9 @@ unit_base := \
   log \
   options \
   process \
-  written_once \
   secret \
-  users
+  users \
+  written_once
 unit_proto := \
   control \
   http_head \

@@ -39,7 +39,8 @@ class Master {
  public:
   Master(const base::Options& options, Prepared prepared);
 
-  // For control clients, before run(): makes objects of the keys, in memory that is not for workers.
+  // For control clients, before run() and after base::share_written_once(): makes objects of the keys, which
+  // a worker can erase then; see tls_secrets().
   void unlock_keys();
   // The next worker to fork, or nullopt: the daemon was told to end and all workers are gone.
   std::optional<ipc::Handover> run();
