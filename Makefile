@@ -77,6 +77,7 @@ ipc_SRC := \
 
 master_SRC := \
   capacity \
+  certificate \
   control_conn \
   control_server \
   flash_policy \
@@ -84,6 +85,7 @@ master_SRC := \
   login \
   master \
   port_pool \
+  startup \
   worker_table
 
 worker_SRC := \

@@ -2,19 +2,15 @@
 #include "master/master.h"
 
 #include <fcntl.h>
-#include <netdb.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include <climits>
 #include <cstring>
 #include <utility>
 
 #include "vncauthproxy/base/log.h"
-#include "vncauthproxy/net/listener.h"
 #include "vncauthproxy/net/tls.h"
 #include "vncauthproxy/proto/vnc_auth.h"
-#include "vncauthproxy/proto/ws_upgrade.h"
 
 namespace vncauthproxy::master {
 namespace {
@@ -33,45 +29,6 @@ constexpr milliseconds kSlack{1000};
 constexpr milliseconds kViewerSteps{30000};
 constexpr milliseconds kGrace{2000};
 constexpr milliseconds kLastCall{3000};
-constexpr long kCertificateWarningDays = 30;
-
-bool means_everywhere(const std::string& address) {
-  for (const char* any : {"", "*", "0.0.0.0", "::", "::0"})
-    if (address == any) return true;
-  return false;
-}
-
-std::string own_host_name() {
-  char name[HOST_NAME_MAX + 1] = "";
-  ::gethostname(name, sizeof name - 1);
-  addrinfo hints{};
-  hints.ai_flags = AI_CANONNAME;
-  addrinfo* found = nullptr;
-  if (::getaddrinfo(name, nullptr, &hints, &found) != 0) return name;
-  const base::Handle<addrinfo> owner(found);
-  return found->ai_canonname != nullptr ? found->ai_canonname : name;
-}
-
-std::string advertised_address(const Options& options) {
-  if (!options.proxy_address.empty()) return options.proxy_address;
-  return means_everywhere(options.proxy_listen_address) ? own_host_name() : options.proxy_listen_address;
-}
-
-// Null: there is none, and control clients are not promised any.
-Result<net::TlsServer> load_certificate(const Options& options, uid_t owner) {
-  const bool missing =
-      ::access(options.cert_file.c_str(), F_OK) != 0 && ::access(options.key_file.c_str(), F_OK) != 0;
-  if (missing && !options.enable_ssl) return net::TlsServer();
-  return net::load_tls_server({owner, options.cert_file, options.key_file, options.tls_min_version,
-                               options.tls_ciphers, options.tls_ciphersuites});
-}
-
-// For control clients alone, and only if the operator says so. None: they get what viewers get.
-Result<net::TlsServer> load_legacy_certificate(const Options& options, uid_t owner) {
-  if (!options.control_tls_legacy) return net::TlsServer();
-  return net::load_tls_server({owner, options.cert_file, options.key_file, net::kLegacyTls,
-                               options.tls_ciphers, options.tls_ciphersuites});
-}
 
 // What a request asks for, but no more than the daemon allows.
 milliseconds capped(milliseconds asked, milliseconds allowed) {
@@ -91,38 +48,10 @@ std::string shown_address(const std::string& address) {
 
 }  // namespace
 
-Result<Prepared> prepare(const Options& options, uid_t owner) {
-  Prepared prepared;
-  net::use_wiping_tls_allocator();
-  if (auto cipher = proto::prepare_vnc_auth(); !cipher) return std::move(cipher.error());
-  proto::prepare_ws_upgrade();
-  proto::use_wiping_json_allocator();
-  auto tls = load_certificate(options, owner);
-  if (!tls) return std::move(tls.error());
-  prepared.tls = std::move(*tls);
-  auto legacy_tls = load_legacy_certificate(options, owner);
-  if (!legacy_tls) return std::move(legacy_tls.error());
-  prepared.legacy_tls = std::move(*legacy_tls);
-  if (!options.web.empty()) {
-    prepared.web = base::Fd(::open(options.web.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!prepared.web) return base::system_error(("web " + options.web).c_str());
-  }
-  auto users = base::Users::load(options.auth_file, owner);
-  if (!users) return std::move(users.error());
-  prepared.users = std::move(*users);
-
-  auto forwarding = base::resolve(options.proxy_listen_address, "0", base::ResolveFor::listen);
-  if (!forwarding) return std::move(forwarding.error());
-  prepared.forwarding_endpoints = std::move(*forwarding);
-  prepared.proxy_address = advertised_address(options);
-  return prepared;
-}
-
 Master::Master(const Options& options, Prepared prepared)
     : options_(options),
       login_(std::move(prepared.users)),
-      tls_(std::move(prepared.tls)),
-      legacy_tls_(std::move(prepared.legacy_tls)),
+      certificates_(std::move(prepared.certificates)),
       proxy_address_(std::move(prepared.proxy_address)),
       web_(std::move(prepared.web)),
       ports_(std::move(prepared.forwarding_endpoints), options.min_port, options.max_port),
@@ -132,7 +61,8 @@ Master::Master(const Options& options, Prepared prepared)
           [this] {
             if (ending_) loop_.stop();
           }),
-      control_(loop_, std::move(prepared.listeners.control), login_, legacy_tls_ ? &legacy_tls_ : &tls_,
+      control_(loop_, std::move(prepared.listeners.control), login_,
+               certificates_.legacy ? &certificates_.legacy : &certificates_.viewers,
                [this](uint64_t conn, const std::string& who, proto::Request request) {
                  requested(conn, who, std::move(request));
                }),
@@ -149,9 +79,10 @@ Master::Master(const Options& options, Prepared prepared)
                  }),
       certificate_timer_(loop_, [this] { check_certificate(); }) {
   // They were read before there was memory that no child gets.
-  for (net::TlsServer* tls : {&tls_, &legacy_tls_}) tls->key_text = base::Secret(tls->key_text.reveal());
+  for (net::TlsServer* tls : {&certificates_.viewers, &certificates_.legacy})
+    tls->key_text = base::Secret(tls->key_text.reveal());
   for (const std::string& line : prepared.listeners.announcements) base::log_info("%s", line.c_str());
-  if (legacy_tls_)
+  if (certificates_.legacy)
     base::log_warning("control-tls-legacy: control clients may use TLS 1.0 and 1.1, which are broken");
   if (options.vncap_insecure && !options.vncap_listen.empty())
     base::log_warning("vncap-insecure: whoever reaches vncap-listen can have any VNC server opened");
@@ -159,8 +90,8 @@ Master::Master(const Options& options, Prepared prepared)
 }
 
 void Master::unlock_keys() {
-  if (options_.enable_ssl && tls_) net::unlock(tls_);
-  if (legacy_tls_) net::unlock(legacy_tls_);
+  if (options_.enable_ssl && certificates_.viewers) net::unlock(certificates_.viewers);
+  if (certificates_.legacy) net::unlock(certificates_.legacy);
 }
 
 std::optional<ipc::Handover> Master::run() {
@@ -187,7 +118,7 @@ void Master::requested(uint64_t conn, const std::string& who, proto::Request req
     base::log_warning("F%u FAILED forwarding: %s", id, failure.reason.c_str());
     answer(id, failure);
   };
-  if (is_tls(request.type) && !tls_)
+  if (is_tls(request.type) && !certificates_.viewers)
     return refuse({FailureCode::unsupported_type,
                    std::string(to_string(request.type)) + " not supported: the proxy has no certificate"});
   auto granted = request.source_port_is_a_wish ? ports_.grant_if_free(wanted) : ports_.grant(wanted);
@@ -245,7 +176,7 @@ ipc::Handover Master::hand_over(uint32_t id, proto::Request request, Lease lease
   handover.connect_timeout = connect_timeout(request);
   handover.auth_timeout = auth_timeout(request);
   handover.auth_attempts = options_.auth_attempts;
-  if (is_tls(request.type)) handover.tls = net::share(tls_);
+  if (is_tls(request.type)) handover.tls = net::share(certificates_.viewers);
   if (web_ && is_websocket(request.type)) handover.web = base::Fd(::fcntl(web_.get(), F_DUPFD_CLOEXEC, 0));
   handover.ws_ping_interval = options_.ws_ping_interval;
   handover.channel = std::move(channel);
@@ -277,7 +208,7 @@ void Master::fork_failed(uint32_t id, int error) {
 net::TlsSecrets Master::tls_secrets() const {
   net::TlsSecrets secrets;
   control_.add_tls_secrets(secrets);
-  for (const net::TlsServer* tls : {&tls_, &legacy_tls_})
+  for (const net::TlsServer* tls : {&certificates_.viewers, &certificates_.legacy})
     if (tls->key) secrets.keys.push_back(tls->key.get());
   return secrets;
 }
@@ -298,27 +229,17 @@ void Master::reload() {
 }
 
 Result<void> Master::reload_certificate() {
-  auto tls = load_certificate(options_, ::geteuid());
-  if (!tls) return std::move(tls.error());
-  if (!*tls && tls_) return Error{ErrorCode::invalid, "the new one is missing"};
-  auto legacy_tls = load_legacy_certificate(options_, ::geteuid());
-  if (!legacy_tls) return std::move(legacy_tls.error());
-  tls_ = std::move(*tls);
-  legacy_tls_ = std::move(*legacy_tls);
+  auto read = load_certificates(options_, ::geteuid());
+  if (!read) return std::move(read.error());
+  if (!read->viewers && certificates_.viewers) return Error{ErrorCode::invalid, "the new one is missing"};
+  certificates_ = std::move(*read);
   unlock_keys();
   return {};
 }
 
 void Master::check_certificate() {
   certificate_timer_.start(std::chrono::hours(24));
-  if (!tls_) return;
-  const std::chrono::seconds life = net::certificate_life(tls_);
-  const auto days = std::chrono::duration_cast<std::chrono::hours>(life).count() / 24;
-  if (life.count() <= 0)
-    base::log_error("the certificate in %s has expired", options_.cert_file.c_str());
-  else if (days < kCertificateWarningDays)
-    base::log_warning("the certificate in %s expires in %ld days", options_.cert_file.c_str(),
-                      static_cast<long>(days));
+  warn_of_expiry(certificates_.viewers, options_);
 }
 
 void Master::terminate() {

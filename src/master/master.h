@@ -10,30 +10,15 @@
 
 #include "master/control_server.h"
 #include "master/flash_policy.h"
-#include "master/listeners.h"
 #include "master/login.h"
 #include "master/port_pool.h"
+#include "master/startup.h"
 #include "master/worker_table.h"
 #include "vncauthproxy/base/options.h"
 #include "vncauthproxy/ipc/handover.h"
 #include "vncauthproxy/net/loop.h"
-#include "vncauthproxy/net/tls.h"
 
 namespace vncauthproxy::master {
-
-// What is bound and read before privileges are dropped.
-struct Prepared {
-  Listeners listeners;
-  std::vector<base::Endpoint> forwarding_endpoints;
-  base::Users users;
-  net::TlsServer tls;         // none: no certificate
-  net::TlsServer legacy_tls;  // for control clients, if they may speak what viewers must not
-  std::string proxy_address;  // the name told to control clients
-  base::Fd web;               // the folder of pages; none: no pages
-};
-// Errors are sentences for the operator. `owner` is the user the daemon will be: files of his are trusted as
-// root's are. Opens no listeners.
-base::Result<Prepared> prepare(const base::Options& options, uid_t owner);
 
 class Master {
  public:
@@ -73,7 +58,7 @@ class Master {
   const base::Options& options_;
   net::Loop loop_;
   Login login_;
-  net::TlsServer tls_, legacy_tls_;
+  Certificates certificates_;
   std::string proxy_address_;
   base::Fd web_;
   PortPool ports_;

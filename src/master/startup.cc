@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "master/startup.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <unistd.h>
+
+#include <climits>
+#include <utility>
+
+#include "vncauthproxy/proto/vnc_auth.h"
+#include "vncauthproxy/proto/ws_upgrade.h"
+
+namespace vncauthproxy::master {
+namespace {
+
+using base::Options;
+using base::Result;
+
+std::string own_host_name() {
+  char name[HOST_NAME_MAX + 1] = "";
+  ::gethostname(name, sizeof name - 1);
+  addrinfo hints{};
+  hints.ai_flags = AI_CANONNAME;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(name, nullptr, &hints, &found) != 0) return name;
+  const base::Handle<addrinfo> owner(found);
+  return found->ai_canonname != nullptr ? found->ai_canonname : name;
+}
+
+std::string advertised_address(const Options& options) {
+  if (!options.proxy_address.empty()) return options.proxy_address;
+  return means_everywhere(options.proxy_listen_address) ? own_host_name() : options.proxy_listen_address;
+}
+
+}  // namespace
+
+bool means_everywhere(const std::string& address) {
+  for (const char* any : {"", "*", "0.0.0.0", "::", "::0"})
+    if (address == any) return true;
+  return false;
+}
+
+Result<Prepared> prepare(const Options& options, uid_t owner) {
+  Prepared prepared;
+  net::use_wiping_tls_allocator();
+  if (auto cipher = proto::prepare_vnc_auth(); !cipher) return std::move(cipher.error());
+  proto::prepare_ws_upgrade();
+  proto::use_wiping_json_allocator();
+  auto certificates = load_certificates(options, owner);
+  if (!certificates) return std::move(certificates.error());
+  prepared.certificates = std::move(*certificates);
+  if (!options.web.empty()) {
+    prepared.web = base::Fd(::open(options.web.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!prepared.web) return base::system_error(("web " + options.web).c_str());
+  }
+  auto users = base::Users::load(options.auth_file, owner);
+  if (!users) return std::move(users.error());
+  prepared.users = std::move(*users);
+
+  auto forwarding = base::resolve(options.proxy_listen_address, "0", base::ResolveFor::listen);
+  if (!forwarding) return std::move(forwarding.error());
+  prepared.forwarding_endpoints = std::move(*forwarding);
+  prepared.proxy_address = advertised_address(options);
+  return prepared;
+}
+
+}  // namespace vncauthproxy::master
