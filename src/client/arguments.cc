@@ -26,22 +26,25 @@ using base::Result;
 using base::Secret;
 
 constexpr char kUsage[] =
-    "usage: vncauthproxy-client [OPTION...] --type TYPE -d HOST -p PORT -P PASSWORD --auth-user USER\n"
+    "usage: vncauthproxy-client [OPTION...] --type TYPE -d HOST -p PORT --auth-user USER\n"
     "                           --auth-password PASSWORD\n";
 constexpr char kHelp[] =
     "\n"
-    "Asks vncauthproxy for a forwarding: a port where one viewer that knows PASSWORD reaches HOST:PORT.\n"
+    "Asks vncauthproxy for a forwarding: a port where one viewer that knows a password reaches HOST:PORT.\n"
     "\n"
     "      --server SERVER             host of vncauthproxy (127.0.0.1)\n"
     "      --server-port PORT          its control port (24999)\n"
     "  -s PORT                         the port to open for the viewer (0: any free one)\n"
     "  -d, --dest HOST                 host of the VNC server\n"
     "  -p, --dport PORT                its port\n"
-    "  -P, --password PASSWORD         what the viewer has to know\n"
+    "  -P, --password PASSWORD         what the viewer has to know (without it the proxy makes one)\n"
     "      --auth-user USER            user of the control port\n"
     "      --auth-password PASSWORD    and the password\n"
     "      --server-password PASSWORD  what the VNC server wants to hear, when it wants a password\n"
     "      --type TYPE                 what the viewer speaks: vnc, vnc-ws, vnc-wss, vnc-tls\n"
+    "      --client-address ADDRESS    the address or network that the viewer has to come from (any)\n"
+    "      --connect-timeout SECONDS   how long the port waits for the viewer (what the proxy allows)\n"
+    "      --auth-timeout SECONDS      how long the viewer has for the password (what the proxy allows)\n"
     "      --enable-ssl                speak TLS with the control port\n"
     "      --ca-cert FILE              verify its certificate with these authorities\n"
     "      --strict                    verify its certificate and its name\n"
@@ -54,6 +57,8 @@ constexpr char kHelp[] =
     "Without\n"
     "the option: VNCAUTHPROXY_PASSWORD, VNCAUTHPROXY_AUTH_PASSWORD, VNCAUTHPROXY_SERVER_PASSWORD.\n";
 
+constexpr double kMaxSeconds = 1e6;
+
 enum Long {
   kServer = 256,
   kServerPort,
@@ -61,6 +66,9 @@ enum Long {
   kAuthPassword,
   kServerPassword,
   kType,
+  kClientAddress,
+  kConnectTimeout,
+  kAuthTimeout,
   kEnableSsl,
   kCaCert,
   kStrict,
@@ -78,6 +86,9 @@ constexpr option kOptions[] = {{"server", required_argument, nullptr, kServer},
                                {"auth-password", required_argument, nullptr, kAuthPassword},
                                {"server-password", required_argument, nullptr, kServerPassword},
                                {"type", required_argument, nullptr, kType},
+                               {"client-address", required_argument, nullptr, kClientAddress},
+                               {"connect-timeout", required_argument, nullptr, kConnectTimeout},
+                               {"auth-timeout", required_argument, nullptr, kAuthTimeout},
                                {"enable-ssl", no_argument, nullptr, kEnableSsl},
                                {"ca-cert", required_argument, nullptr, kCaCert},
                                {"strict", no_argument, nullptr, kStrict},
@@ -97,6 +108,7 @@ struct Source {
   const char* option;
   const char* variable;
   Secret* target;
+  bool may_be_empty;
   std::optional<Secret> given;
   std::optional<Secret> inherited;
 };
@@ -111,15 +123,17 @@ Result<Secret> read_source(const std::string& name) {
 Result<void> settle(Source& source) {
   std::optional<Secret>& secret = source.given ? source.given : source.inherited;
   if (!secret) return {};
+  const std::string name = source.given ? std::string("--") + source.option : source.variable;
   if (source.given && secret->reveal().starts_with('@')) {
     Result<Secret> line = read_source(std::string(secret->reveal().substr(1)));
     // The name of the file is not shown: it might be a password that begins with @.
-    if (!line)
-      return Error{ErrorCode::invalid, std::string("--") + source.option + "=@...: " + line.error().detail};
+    if (!line) return Error{ErrorCode::invalid, name + "=@...: " + line.error().detail};
     *source.target = std::move(*line);
   } else {
     *source.target = std::move(*secret);
   }
+  if (source.target->empty() && !source.may_be_empty)
+    return Error{ErrorCode::invalid, name + " is empty; leave it out and the proxy makes a password"};
   return {};
 }
 
@@ -127,9 +141,11 @@ class Reader {
  public:
   explicit Reader(Arguments& arguments)
       : arguments_(arguments),
-        sources_{{{"password", "VNCAUTHPROXY_PASSWORD", &arguments.password, {}, {}},
-                  {"auth-password", "VNCAUTHPROXY_AUTH_PASSWORD", &arguments.auth_password, {}, {}},
-                  {"server-password", "VNCAUTHPROXY_SERVER_PASSWORD", &arguments.server_password, {}, {}}}} {}
+        sources_{
+            {{"password", "VNCAUTHPROXY_PASSWORD", &arguments.password, false, {}, {}},
+             {"auth-password", "VNCAUTHPROXY_AUTH_PASSWORD", &arguments.auth_password, true, {}, {}},
+             {"server-password", "VNCAUTHPROXY_SERVER_PASSWORD", &arguments.server_password, true, {}, {}}}} {
+  }
 
   // First all secrets are taken out of sight; only then may something be printed or waited for.
   std::optional<int> read(int argc, char* argv[]) {
@@ -178,6 +194,15 @@ class Reader {
       case kType:
         arguments_.type = optarg;
         break;
+      case kClientAddress:
+        arguments_.client_address = optarg;
+        break;
+      case kConnectTimeout:
+        take_seconds("--connect-timeout", arguments_.connect_timeout);
+        break;
+      case kAuthTimeout:
+        take_seconds("--auth-timeout", arguments_.auth_timeout);
+        break;
       case kEnableSsl:
         arguments_.enable_ssl = true;
         break;
@@ -218,15 +243,27 @@ class Reader {
     arguments_.wait = std::chrono::seconds(seconds);
   }
 
+  void take_seconds(const char* name, std::optional<double>& seconds) {
+    const std::string_view text = optarg;
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool sensible = value > 0 && value <= kMaxSeconds;  // false for NaN
+    if (error != std::errc() || end != text.data() + text.size() || !sensible)
+      complain(std::string(name) + ": a number of seconds above 0 was expected, not '" + base::escape(text) +
+               "'");
+    seconds = value;
+  }
+
   void complain(const std::string& what) {
     if (wrong_.empty()) wrong_ = what;
   }
 
   std::optional<int> check() const {
-    const std::pair<const char*, bool> mandatory[] = {
-        {"password", arguments_.password.empty()},           {"dest", arguments_.destination.empty()},
-        {"dport", arguments_.destination_port == 0},         {"auth-user", arguments_.auth_user.empty()},
-        {"auth-password", arguments_.auth_password.empty()}, {"type", arguments_.type.empty()}};
+    const std::pair<const char*, bool> mandatory[] = {{"dest", arguments_.destination.empty()},
+                                                      {"dport", arguments_.destination_port == 0},
+                                                      {"auth-user", arguments_.auth_user.empty()},
+                                                      {"auth-password", arguments_.auth_password.empty()},
+                                                      {"type", arguments_.type.empty()}};
     bool complete = true;
     for (const auto& [name, missing] : mandatory) {
       if (missing) std::fprintf(stderr, "The %s argument is mandatory.\n", name);

@@ -25,8 +25,11 @@ struct Arguments {
   uint16_t destination_port = 0;
   std::string type;
   std::string auth_user;
-  base::Secret auth_password, password;
-  base::Secret server_password;  // empty: none
+  base::Secret auth_password;
+  base::Secret password;                                // empty: the proxy makes one
+  base::Secret server_password;                         // empty: none
+  std::optional<std::string> client_address;            // an empty one is sent, and refused
+  std::optional<double> connect_timeout, auth_timeout;  // seconds
 };
 
 // Fills `arguments`, complete and checked; or says what is wrong, or prints what was asked for, and returns

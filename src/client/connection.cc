@@ -150,6 +150,9 @@ Result<void> Connection::after_ssl(int result, const char* what) {
                    std::string(what) + ": " +
                        (errno != 0 ? std::strerror(errno) : "the server closed the connection")};
     default:
+      if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_WRONG_VERSION_NUMBER)
+        return Error{ErrorCode::invalid,
+                     "the server speaks no TLS on that port, which --enable-ssl asks for"};
       return Error{ErrorCode::invalid, std::string(what) + ": " + tls_reason()};
   }
 }

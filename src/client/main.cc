@@ -30,6 +30,7 @@ using base::Result;
 using base::Secret;
 
 constexpr size_t kMaxReply = 64 * 1024;
+constexpr char kTlsAlert = 21;      // the type of the record that answers a request in clear
 constexpr size_t kMaxShown = 1000;  // bytes of foreign text on the terminal
 
 int complain(const std::string& what) {
@@ -47,15 +48,19 @@ Result<Secret> make_request(const Arguments& arguments) {
   const auto add = [&](const char* key, json_t* value) {
     return json_object_set_new(request.get(), key, value) == 0;
   };
-  const bool made = add("source_port", json_integer(arguments.source_port)) &&
-                    add("destination_address", json_text(arguments.destination)) &&
-                    add("destination_port", json_integer(arguments.destination_port)) &&
-                    add("password", json_text(arguments.password.reveal())) &&
-                    add("auth_user", json_text(arguments.auth_user)) &&
-                    add("auth_password", json_text(arguments.auth_password.reveal())) &&
-                    add("type", json_text(arguments.type)) &&
-                    (arguments.server_password.empty() ||
-                     add("server_password", json_text(arguments.server_password.reveal())));
+  const bool made =
+      add("source_port", json_integer(arguments.source_port)) &&
+      add("destination_address", json_text(arguments.destination)) &&
+      add("destination_port", json_integer(arguments.destination_port)) &&
+      add("auth_user", json_text(arguments.auth_user)) &&
+      add("auth_password", json_text(arguments.auth_password.reveal())) &&
+      add("type", json_text(arguments.type)) &&
+      (arguments.password.empty() || add("password", json_text(arguments.password.reveal()))) &&
+      (arguments.server_password.empty() ||
+       add("server_password", json_text(arguments.server_password.reveal()))) &&
+      (!arguments.client_address || add("client_address", json_text(*arguments.client_address))) &&
+      (!arguments.connect_timeout || add("connect_timeout", json_real(*arguments.connect_timeout))) &&
+      (!arguments.auth_timeout || add("auth_timeout", json_real(*arguments.auth_timeout)));
   if (!made) return Error{ErrorCode::invalid, "an argument or a password is not valid UTF-8"};
   constexpr size_t flags = JSON_ENSURE_ASCII;
   const base::SecretPages text(json_dumpb(request.get(), nullptr, 0, flags));
@@ -63,7 +68,7 @@ Result<Secret> make_request(const Arguments& arguments) {
   return Secret({text.room().data(), size});
 }
 
-// Until the object is whole or the stream ends.
+// Until the object is whole or the stream ends. Errors: closed (nothing came), invalid, too_large, timeout.
 Result<std::string> receive_reply(Connection& connection) {
   proto::ObjectFramer framer;
   std::string reply;
@@ -74,8 +79,10 @@ Result<std::string> receive_reply(Connection& connection) {
     if (*got == 0 && reply.empty())
       return Error{ErrorCode::closed, "the server closed the connection without a reply"};
     if (*got == 0)
-      return Error{ErrorCode::closed, "the server closed the connection in the middle of its reply"};
+      return Error{ErrorCode::invalid, "the server closed the connection in the middle of its reply"};
     const std::string_view chunk(room.data(), *got);
+    if (reply.empty() && chunk.front() == kTlsAlert)
+      return Error{ErrorCode::invalid, "the server speaks TLS on that port: add --enable-ssl"};
     if (reply.size() + chunk.size() > kMaxReply)
       return Error{ErrorCode::too_large, "the reply of the server is too large"};
     const Result<bool> whole = framer.feed(chunk);
@@ -106,6 +113,9 @@ Result<std::string> ask(const Arguments& arguments, const Secret& request) {
   if (const auto sent = connection->send(request.reveal()); !sent) return sent.error();
   Result<std::string> reply = receive_reply(*connection);
   connection->close();
+  // Some servers that expect TLS hang up without an alert, or a reset overtakes it.
+  if (!reply && reply.error().code == ErrorCode::closed && !arguments.enable_ssl)
+    return Error{ErrorCode::closed, reply.error().detail + " (if that port speaks TLS, add --enable-ssl)"};
   return reply;
 }
 
@@ -125,7 +135,7 @@ void print_json(const json_t* reply) {
   std::puts(text.c_str());
 }
 
-// The line, its spelling and the word None are what scripts of the old tool look for.
+// The first two lines, their spelling and the word None are what scripts of the old tool look for.
 void print_outcome(const Arguments& arguments, const json_t* reply) {
   const auto value = [&](const char* key) { return shown(json_object_get(reply, key)); };
   std::fprintf(stderr, "Forwaring %s:%s -> %s:%u: %s\n", value("proxy_address").c_str(),
@@ -135,6 +145,10 @@ void print_outcome(const Arguments& arguments, const json_t* reply) {
     std::fprintf(stderr, "Reason: %s\n", value("reason").c_str());
   else
     std::fputs("None\n", stderr);
+  const std::pair<const char*, const char*> more[] = {
+      {"password", "Password"}, {"url", "URL"}, {"warning", "Warning"}};
+  for (const auto& [key, label] : more)
+    if (json_object_get(reply, key) != nullptr) std::fprintf(stderr, "%s: %s\n", label, value(key).c_str());
 }
 
 int run(const Arguments& arguments) {

@@ -195,6 +195,7 @@ struct Fixture : Checks {
     if (!make_certificate(cert, key, "localhost") ||
         !make_certificate(other_cert, other_key, "other.example"))
       throw std::runtime_error("no certificate");
+    ::chmod(key.c_str(), 0600);
   }
 
   // With everything that is mandatory; what a row adds comes last and wins.
@@ -250,6 +251,8 @@ class Request {
     const json_t* value = json_object_get(object_.get(), key);
     return json_is_integer(value) ? json_integer_value(value) : -1;
   }
+  double seconds(const char* key) const { return json_number_value(json_object_get(object_.get(), key)); }
+  bool has(const char* key) const { return json_object_get(object_.get(), key) != nullptr; }
 
  private:
   base::Handle<json_t> object_;
@@ -280,6 +283,33 @@ void sends_what_is_optional(Fixture& f) {
   f.check(request.number("source_port") == 0, "any port by default");
   f.check(request.text("type") == "vnc-wss" && request.text("destination_address") == "10.0.0.9", "values");
   f.check(request.number("destination_port") == 65535, "the last port");
+
+  ControlServer other;
+  f.ask(other, {"--client-address", "192.0.2.0/24", "--connect-timeout=12", "--auth-timeout", "0.5"});
+  const Request limits(other.request());
+  f.check(limits.size() == 10 && limits.text("client_address") == "192.0.2.0/24", other.request());
+  f.check(limits.seconds("connect_timeout") == 12, other.request());
+  f.check(limits.seconds("auth_timeout") == 0.5, other.request());
+
+  // A script whose variable is empty must not open the port for everybody.
+  ControlServer empty;
+  f.ask(empty, {"--client-address", ""});
+  f.check(Request(empty.request()).text("client_address").empty(),
+          "an empty one is sent: " + empty.request());
+}
+
+// What follows the two lines of the old tool.
+void tells_all_that_the_reply_says(Fixture& f) {
+  const std::string full =
+      R"({"source_port": 25123, "status": "OK", "proxy_address": "proxy.example", "password": "Made4you", )"
+      R"("url": "https://proxy.example:25123/vnc.html?autoconnect=1", "warning": "only\n8 bytes"})";
+  const Outcome outcome = f.told({full});
+  f.check(outcome.status == 0 && outcome.out.empty(), outcome.out);
+  f.check(outcome.err ==
+              "Forwaring proxy.example:25123 -> vm.example:5901: OK\nNone\nPassword: Made4you\n"
+              "URL: https://proxy.example:25123/vnc.html?autoconnect=1\nWarning: only\\n8 bytes\n",
+          outcome.err);
+  f.check(f.told({full}, {"--json"}).out == full + "\n", "JSON");
 }
 
 void tells_a_refusal(Fixture& f) {
@@ -440,6 +470,22 @@ void a_server_on_its_way_up_is_found(Fixture& f) {
 
 // ---- the real thing
 
+std::vector<std::string> without_passwords(uint16_t port, const std::vector<std::string>& more) {
+  std::vector<std::string> words = {built("vncauthproxy-client"),
+                                    "--server-port",
+                                    std::to_string(port),
+                                    "--type",
+                                    "vnc",
+                                    "-d",
+                                    "vm.example",
+                                    "-p",
+                                    "5901",
+                                    "--auth-user",
+                                    "tester"};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
 void talks_to_the_daemon(Fixture& f) {
   Daemon daemon;
   FakeBackend backend(echo());
@@ -456,6 +502,40 @@ void talks_to_the_daemon(Fixture& f) {
   const Outcome refused = asked("wrong");
   f.check(refused.status == 1 && contains(refused.err, "Forwaring None:0 -> "), refused.err);
   f.check(contains(refused.err, ": FAILED\nReason: "), refused.err);
+}
+
+void a_password_is_made_when_none_is_given(Fixture& f) {
+  ControlServer server;
+  const std::vector<std::string> login = {"--auth-password", kSecretB};
+  f.check(run(without_passwords(server.port(), login)).status == 0, "goes without");
+  f.check(!Request(server.request()).has("password"), "the proxy is to make one: " + server.request());
+
+  Daemon daemon;
+  FakeBackend backend(echo());
+  const Outcome made = run(without_passwords(
+      daemon.port(), {"--auth-user", kUser, "--auth-password", kLoginSecret, "-d", "127.0.0.1", "-p",
+                      std::to_string(backend.port()), "-s", std::to_string(daemon.min_port())}));
+  const std::string label = "\nPassword: ";
+  const size_t at = made.err.find(label);
+  f.check(made.status == 0 && at != made.err.npos, made.err);
+  const std::string password = at == made.err.npos ? "" : made.err.substr(at + label.size(), 8);
+  f.check(FakeViewer(daemon.min_port()).log_in(password) == Verdict::admitted, "it lets a viewer in");
+
+  // Text that turned out empty was meant to be a password.
+  const std::string empty = f.folder.file("empty");
+  write_file(empty, "");
+  ControlServer unasked;
+  for (const std::string& option : {std::string("-P"), "-P@" + empty, std::string("--password=@-")}) {
+    std::vector<std::string> words = without_passwords(unasked.port(), login);
+    words.push_back(option);
+    if (option == "-P") words.emplace_back("");
+    const Outcome outcome = run(words);
+    f.check(outcome.status == 2 && contains(outcome.err, "--password"), option + ": " + outcome.err);
+  }
+  const Outcome variable = run(without_passwords(unasked.port(), login),
+                               {.environment = {"VNCAUTHPROXY_PASSWORD="}, .input = {}, .descriptors = 0});
+  f.check(variable.status == 2 && contains(variable.err, "VNCAUTHPROXY_PASSWORD"), variable.err);
+  f.check(unasked.request().empty(), "nobody was asked");
 }
 
 // ---- TLS
@@ -529,7 +609,7 @@ void what_is_no_proper_tls_gets_nothing(Fixture& f) {
   Program client(f.command(plain.port(), {"--enable-ssl"}));
   Socket peer = plain.accept();
   f.check(peer.send("{\"status\": \"FAILED\"}\r\n"), "a plain server");
-  f.check(client.wait_err("TLS") && client.wait() == 1, client.err());
+  f.check(client.wait_err("speaks no TLS") && client.wait() == 1, client.err());
   peer.finish_sending();
   f.check(!contains(peer.read_to_end(), "Marker"), "nothing was sent in clear");
 
@@ -540,11 +620,36 @@ void what_is_no_proper_tls_gets_nothing(Fixture& f) {
   }
 }
 
+// The two ends disagree about TLS: the message names the option. The daemon itself, since it is its way of
+// refusing that has to be understood.
+void a_port_of_the_other_kind_is_explained(Fixture& f) {
+  const Daemon secured(DaemonSetup{.options = {"--enable-ssl", "--cert-file", f.cert, "--key-file", f.key}});
+  const Outcome in_clear = run(f.command(secured.port()));
+  f.check(in_clear.status == 1 && contains(in_clear.err, "--enable-ssl"), "TLS port: " + in_clear.err);
+  const Daemon plain;
+  const Outcome in_tls = run(f.command(plain.port(), {"--enable-ssl"}));
+  f.check(in_tls.status == 1 && contains(in_tls.err, "speaks no TLS"), "plain port: " + in_tls.err);
+
+  // Servers that hang up without a word, or with a reset, may be of the other kind.
+  for (const bool reset : {false, true}) {
+    Listener mute;
+    Program client(f.command(mute.port()));
+    Socket peer = mute.accept();
+    std::array<uint8_t, 4096> room;
+    size_t count = 0;
+    f.check(peer.read_some(room, &count) == Got::data, "a request came");
+    if (reset)
+      peer.reset();
+    else
+      peer.close();
+    f.check(client.wait_err("--enable-ssl") && client.wait() == 1, "mute: " + client.err());
+  }
+}
+
 // ---- command line
 
 void each_mandatory_argument_is_asked_for(Fixture& f) {
   const std::vector<std::pair<std::string, std::vector<std::string>>> mandatory = {
-      {"password", {"-P", kSecretA}},
       {"dest", {"-d", "vm.example"}},
       {"dport", {"-p", "5901"}},
       {"auth-user", {"--auth-user", "u"}},
@@ -558,8 +663,8 @@ void each_mandatory_argument_is_asked_for(Fixture& f) {
     f.check(outcome.status == 2 && outcome.err == "The " + missing + " argument is mandatory.\n",
             outcome.err);
   }
-  const Outcome all = run({built("vncauthproxy-client"), "-P", "", "-d", ""});
-  f.check(all.status == 2 && std::count(all.err.begin(), all.err.end(), '\n') == 6,
+  const Outcome all = run({built("vncauthproxy-client"), "--auth-user", "", "-d", ""});
+  f.check(all.status == 2 && std::count(all.err.begin(), all.err.end(), '\n') == 5,
           "a line for each: " + all.err);
 }
 
@@ -583,6 +688,13 @@ void wrong_usage_exits_2(Fixture& f) {
                                                       {"--wait", "0"},
                                                       {"--wait", "3601"},
                                                       {"--wait", "soon"},
+                                                      {"--connect-timeout", "0"},
+                                                      {"--connect-timeout", "1e7"},
+                                                      {"--connect-timeout", "nan"},
+                                                      {"--auth-timeout", "-1"},
+                                                      {"--auth-timeout", ""},
+                                                      {"--auth-timeout", "5s"},
+                                                      {"--client-address", "\xff"},
                                                       {"-P", "@/nonexistent"},
                                                       {"-P", "\xff\xfe"},
                                                       {"-d", "\xc3"},
@@ -611,10 +723,11 @@ void helps(Fixture& f) {
   for (const char* option : {"-h", "--help"}) {
     const Outcome help = run({built("vncauthproxy-client"), option});
     f.check(help.status == 0 && help.err.empty() && help.out.starts_with("usage: "), option);
-    for (const char* each :
-         {"--server ", "--server-port", "-s ", "-d, --dest", "-p, --dport", "-P, --password", "--auth-user",
-          "--auth-password", "--server-password", "--type", "--enable-ssl", "--ca-cert", "--strict", "--json",
-          "--wait", "--version", "VNCAUTHPROXY_PASSWORD"})
+    for (const char* each : {"--server ",         "--server-port",  "-s ",          "-d, --dest",
+                             "-p, --dport",       "-P, --password", "--auth-user",  "--auth-password",
+                             "--server-password", "--type",         "--enable-ssl", "--ca-cert",
+                             "--strict",          "--json",         "--wait",       "--client-address",
+                             "--connect-timeout", "--auth-timeout", "--version",    "VNCAUTHPROXY_PASSWORD"})
       f.check(contains(help.out, each), each);
   }
   const Outcome version = run({built("vncauthproxy-client"), "--version"});
@@ -622,22 +735,6 @@ void helps(Fixture& f) {
 }
 
 // ---- secrets
-
-std::vector<std::string> without_passwords(uint16_t port, const std::vector<std::string>& more) {
-  std::vector<std::string> words = {built("vncauthproxy-client"),
-                                    "--server-port",
-                                    std::to_string(port),
-                                    "--type",
-                                    "vnc",
-                                    "-d",
-                                    "vm.example",
-                                    "-p",
-                                    "5901",
-                                    "--auth-user",
-                                    "tester"};
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
-}
 
 void passwords_come_from_many_places(Fixture& f) {
   const std::string file = f.folder.file("secret"), empty = f.folder.file("empty");
@@ -687,8 +784,9 @@ void passwords_come_from_many_places(Fixture& f) {
     f.check(request.text("server_password") == row.c, std::string(row.name) + ": " + server.request());
   }
   ControlServer server;
-  const Outcome nothing = run(without_passwords(server.port(), {"-P", "@" + empty, "--auth-password", "x"}));
-  f.check(nothing.status == 2 && contains(nothing.err, "The password argument is mandatory."), nothing.err);
+  const Outcome nothing = run(without_passwords(server.port(), {"-P", "x", "--auth-password", "@" + empty}));
+  f.check(nothing.status == 2 && contains(nothing.err, "The auth-password argument is mandatory."),
+          nothing.err);
 }
 
 // While the client waits for something, nobody else sees a password of it.
@@ -749,6 +847,7 @@ int main() {
   const CMUnitTest tests[] = {
       CHECKED(Fixture, asks_and_tells),
       CHECKED(Fixture, sends_what_is_optional),
+      CHECKED(Fixture, tells_all_that_the_reply_says),
       CHECKED(Fixture, tells_a_refusal),
       CHECKED(Fixture, json_prints_the_reply_alone),
       CHECKED(Fixture, a_reply_cannot_drive_the_terminal),
@@ -759,9 +858,11 @@ int main() {
       CHECKED(Fixture, a_server_out_of_reach_exits_1),
       CHECKED(Fixture, a_server_on_its_way_up_is_found),
       CHECKED(Fixture, talks_to_the_daemon),
+      CHECKED(Fixture, a_password_is_made_when_none_is_given),
       CHECKED(Fixture, speaks_tls),
       CHECKED(Fixture, verifies_what_it_is_told_to),
       CHECKED(Fixture, what_is_no_proper_tls_gets_nothing),
+      CHECKED(Fixture, a_port_of_the_other_kind_is_explained),
       CHECKED(Fixture, each_mandatory_argument_is_asked_for),
       CHECKED(Fixture, wrong_usage_exits_2),
       CHECKED(Fixture, old_habits_work),
