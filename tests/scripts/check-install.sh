@@ -51,9 +51,11 @@ pythondir=$(folder pythondir)
 if [ -n "$pythondir" ] && [ -n "${PYTHON3:-}" ]; then
   PYTHONPATH=$root/to$pythondir "$PYTHON3" -c '
 import importlib.metadata, sys
+import vncauthproxy
 from vncauthproxy import client, d3des, vapclient
 assert client.__file__.startswith(sys.argv[1]), client.__file__
 assert importlib.metadata.version("vncauthproxy") == sys.argv[2], importlib.metadata.version("vncauthproxy")
+assert vncauthproxy.__version__ == sys.argv[2], vncauthproxy.__version__
 ' "$root/to$pythondir" "$(sed -n 's/^VERSION = //p' config.mk)" || complain "the Python package does not work (above)"
 fi
 

@@ -2,10 +2,12 @@
 """request_forwarding() of vncauthproxy.client toward control servers of every kind, all of them fake."""
 
 import contextlib
+import errno
 import inspect
 import io
 import json
 import os
+import pickle
 import socket
 import ssl
 import struct
@@ -19,7 +21,7 @@ from unittest import mock
 from support import LOGIN_SECRET, PATIENCE, SERVER_SECRET, VIEWER_SECRET
 from support import Certificates, Folder, OneReply, Server, TestCase, has_ipv6, unused_port
 from vncauthproxy import client
-from vncauthproxy.client import ConnectError, ReplyError, request_forwarding
+from vncauthproxy.client import ConnectError, ForwardingFailed, ReplyError, request_forwarding
 
 OK = b'{"source_port": 25123, "status": "OK", "proxy_address": "proxy.example.net"}'
 OK_DICT = {"source_port": 25123, "status": "OK", "proxy_address": "proxy.example.net"}
@@ -61,6 +63,8 @@ class SignatureTest(unittest.TestCase):
                 ("client_address", None),
                 ("connect_timeout", None),
                 ("auth_timeout", None),
+                ("attempts", 1),
+                ("raise_on_failure", False),
             ],
         )
 
@@ -154,6 +158,27 @@ class ReplyTest(TestCase):
         new = dict(old, reason="the login is wrong", code="auth_failed")
         self.assertEqual(self.reply_to(json.dumps(new).encode()), new)
 
+    def test_failed_as_an_exception(self):
+        """On request: what to show, what to branch on, and the whole reply."""
+        failed = {"source_port": 0, "status": "FAILED", "proxy_address": None, "reason": "no ports", "code": "no_port"}
+        with self.assertRaisesRegex(ForwardingFailed, "^no ports$") as caught:
+            self.reply_to(json.dumps(failed).encode(), raise_on_failure=True)
+        self.assertEqual((caught.exception.code, caught.exception.reason), ("no_port", "no ports"))
+        self.assertEqual(caught.exception.reply, failed)
+        self.assertEqual(pickle.loads(pickle.dumps(caught.exception)).code, "no_port")
+        self.assertNotIsInstance(caught.exception, (OSError, ValueError))  # those mean that nobody knows the outcome
+        for old in (b'{"source_port": 0, "status": "FAILED", "proxy_address": null}', b"{}"):
+            with self.subTest(old=old), self.assertRaisesRegex(ForwardingFailed, "gave no reason") as caught:
+                self.reply_to(old, raise_on_failure=True)
+            self.assertEqual((caught.exception.code, caught.exception.reason), (None, None))
+        self.assertEqual(self.reply_to(OK, raise_on_failure=True), OK_DICT)
+
+    def test_server_that_wants_tls(self):
+        """It answers with an alert, hangs up or resets the connection (below)."""
+        for text in (b"\x15\x03\x01\x00\x02\x02\x46", b""):
+            with self.subTest(text=text), self.assertRaisesRegex(ReplyError, "speaks TLS, set enable_ssl"):
+                self.reply_to(text)
+
     def test_blanks_around(self):
         self.assertEqual(self.reply_to(b"\r\n " + OK + b"\n"), OK_DICT)
 
@@ -228,8 +253,9 @@ class ReplyTest(TestCase):
                 peer.recv(1024)
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-        with self.assertRaises(ConnectionResetError):
+        with self.assertRaisesRegex(ConnectionResetError, "reset by peer.*speaks TLS, set enable_ssl") as caught:
             ask(self.run_server(Resets()))
+        self.assertEqual(caught.exception.errno, errno.ECONNRESET)
 
     def test_answer_before_the_request_is_read(self):
         """A server at its limits says so, and closes the connection whatever the client is doing."""
@@ -257,14 +283,26 @@ class ReplyTest(TestCase):
 
 
 class ConnectTest(TestCase):
-    def test_refused(self):
-        """Five rounds with a pause between two, then the words of old."""
+    def refused(self, **more):
+        """How often it paused before it gave up, with the words of old."""
         with mock.patch.object(client.time, "sleep") as sleep:
             with self.assertRaisesRegex(Exception, "^Failed to connect to server: .*Connection refused") as caught:
-                request_forwarding(0, "node1", 5901, VIEWER_SECRET, "panel", LOGIN_SECRET, server_port=unused_port())
+                request_forwarding(
+                    0, "node1", 5901, VIEWER_SECRET, "panel", LOGIN_SECRET, server_port=unused_port(), **more
+                )
         self.assertIsInstance(caught.exception, ConnectError)
         self.assertIsInstance(caught.exception.__cause__, ConnectionRefusedError)
-        self.assertEqual(sleep.call_args_list, [mock.call(0.2)] * 4)
+        return sleep.call_args_list
+
+    def test_refused(self):
+        """A page that waits for it learns it at once; more attempts are there on request."""
+        self.assertEqual(self.refused(), [])
+        self.assertEqual(self.refused(attempts=5), [mock.call(0.2)] * 4)
+
+    def test_no_attempts(self):
+        for attempts in (0, -1):
+            with self.subTest(attempts=attempts), self.assertRaisesRegex(ValueError, "attempts"):
+                request_forwarding(0, "node1", 5901, VIEWER_SECRET, "panel", LOGIN_SECRET, attempts=attempts)
 
     def test_server_that_is_back_in_a_moment(self):
         server = self.run_server(OneReply(OK))
@@ -277,7 +315,7 @@ class ConnectTest(TestCase):
             return connect(*arguments)
 
         with mock.patch.object(client._exchange, "connect", away), mock.patch.object(client.time, "sleep"):
-            self.assertEqual(ask(server), OK_DICT)
+            self.assertEqual(ask(server, attempts=3), OK_DICT)
 
     def test_every_address(self):
         """The first two of three addresses refuse."""
@@ -343,7 +381,7 @@ class TlsTest(TestCase):
         server = self.run_server(OneReply(OK, context=context), may_fail=True)
         with mock.patch.object(client.time, "sleep", side_effect=AssertionError("it tries again")):
             with self.assertRaisesRegex(ConnectError, "^Failed to connect to server: .*" + text):
-                ask(server, enable_ssl=True, **more)
+                ask(server, enable_ssl=True, attempts=2, **more)
         server.close()
         self.assertEqual((server.accepted, server.requests), (1, []))
 
@@ -393,11 +431,11 @@ class TlsTest(TestCase):
 
     def test_server_without_tls(self):
         server = self.run_server(OneReply(OK), may_fail=True)
-        with mock.patch.object(client.time, "sleep"), self.assertRaisesRegex(ConnectError, "Failed to connect"):
+        with self.assertRaisesRegex(ConnectError, "^Failed to connect to server: .*speaks no TLS"):
             ask(server, enable_ssl=True)
 
     def test_strict_without_authority(self):
-        with self.assertRaisesRegex(Exception, "^strict requires ca-cert to be set$"):
+        with self.assertRaisesRegex(ValueError, "^strict requires ca-cert to be set$"):
             request_forwarding(0, "node1", 5901, VIEWER_SECRET, "panel", LOGIN_SECRET, enable_ssl=True, strict=True)
 
     def test_authority_without_tls(self):
@@ -457,10 +495,9 @@ class CommandTest(TestCase):
         self.assertEqual((code, json.loads(out)["status"]), (1, "FAILED"))
 
     def test_nobody_there(self):
-        with mock.patch.object(client.time, "sleep"):
-            code, out, err = self.run_main(
-                *self.USUAL, "--server-port", str(unused_port()), VNCAUTHPROXY_AUTH_PASSWORD=LOGIN_SECRET
-            )
+        code, out, err = self.run_main(
+            *self.USUAL, "--server-port", str(unused_port()), VNCAUTHPROXY_AUTH_PASSWORD=LOGIN_SECRET
+        )
         self.assertEqual((code, out), (1, ""))
         self.assertIn("Failed to connect to server: ", err)
 

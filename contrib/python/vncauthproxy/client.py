@@ -30,6 +30,7 @@ __all__ = [
     "DEFAULT_SERVER_ADDRESS",
     "DEFAULT_SERVER_PORT",
     "ConnectError",
+    "ForwardingFailed",
     "ReplyError",
     "request_forwarding",
 ]
@@ -41,11 +42,13 @@ DEFAULT_TIMEOUT = 60.0
 #: What the viewer speaks on the open port: RFB, RFB in WebSocket, that over TLS, RFB over TLS.
 CONSOLE_TYPES = ("vnc", "vnc-ws", "vnc-wss", "vnc-tls")
 
-# A daemon that restarts is away for a moment: as ever, that many rounds over its addresses, and a pause between two.
-_ROUNDS = 5
-_PAUSE_SECONDS = 0.2
+_PAUSE_SECONDS = 0.2  # between two attempts
 # Far more than any server sends; what a wrong one sends does not fill the memory.
 _MAX_REPLY_BYTES = 1024 * 1024
+
+# A server that expects TLS answers a request in clear with an alert, or hangs up.
+_TLS_ALERT = b"\x15"
+_MAY_BE_TLS = "if that port speaks TLS, set enable_ssl"
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +59,24 @@ class ConnectError(ConnectionError):
 
 class ReplyError(ValueError):
     """What the server sent is no reply: nothing at all, no JSON, or no object."""
+
+
+class ForwardingFailed(Exception):
+    """The server refused; raised with raise_on_failure=True.
+
+    code     a word for programs, see vncauthproxy-control(7); None when the server sent none (snf-vncauthproxy)
+    reason   the same for people; likewise
+    reply    all that the server said, a dict
+    """
+
+    def __init__(self, reply: Dict[str, Any]) -> None:
+        super().__init__(reply)
+        self.reply = reply
+        self.code: Optional[str] = reply.get("code")
+        self.reason: Optional[str] = reply.get("reason")
+
+    def __str__(self) -> str:
+        return self.reason or "the server refused and gave no reason"
 
 
 def request_forwarding(
@@ -76,6 +97,8 @@ def request_forwarding(
     client_address: Optional[str] = None,
     connect_timeout: Optional[float] = None,
     auth_timeout: Optional[float] = None,
+    attempts: int = 1,
+    raise_on_failure: bool = False,
 ) -> Dict[str, Any]:
     """Asks for a forwarding and returns the reply.
 
@@ -92,6 +115,9 @@ def request_forwarding(
     strict          the certificate must also be one for server_address; needs ca_cert
     console_type    one of CONSOLE_TYPES; the proxy decides which of them it offers
     timeout         how many seconds all of it may take; None for any number
+    attempts        how often all addresses are tried, 0.2 s apart; a daemon that restarts is away for a moment
+    raise_on_failure
+                    a refusal is ForwardingFailed, which has its code, and not a reply
 
     and what the proxy is asked for only when it is given:
 
@@ -107,10 +133,12 @@ def request_forwarding(
     Raises ConnectError("Failed to connect to server: ...") when no connection comes about or its certificate is
     refused, socket.timeout when the reply takes too long, another OSError when the name of the server or the file of
     ca_cert is no good or the connection breaks, and ReplyError, which is a ValueError, when there is no reply to read.
-    strict without ca_cert is an Exception.
+    strict without ca_cert is a ValueError.
     """
     if strict and not ca_cert:
-        raise Exception("strict requires ca-cert to be set")
+        raise ValueError("strict requires ca-cert to be set")
+    if attempts < 1:
+        raise ValueError("attempts must be 1 or more, not %d" % attempts)
     if not enable_ssl and (strict or ca_cert):
         logger.warning("strict or ca-cert set, but ssl not enabled")
 
@@ -133,11 +161,21 @@ def request_forwarding(
 
     context = _tls_context(ca_cert, strict) if enable_ssl else None
     deadline = _exchange.deadline_in(timeout)
-    with _connect(server_address, server_port, context, deadline) as control:
-        # Escaped to ASCII, no line end, in one piece: as the servers of old expect it.
-        _exchange.send(control, json.dumps(request).encode("ascii"), deadline)
-        received = _exchange.receive(control, _is_whole, _MAX_REPLY_BYTES, deadline)
-    return _parse(received)
+    with _connect(server_address, server_port, context, deadline, attempts) as control:
+        try:
+            # Escaped to ASCII, no line end, in one piece: as the servers of old expect it.
+            _exchange.send(control, json.dumps(request).encode("ascii"), deadline)
+            received = _exchange.receive(control, _is_whole, _MAX_REPLY_BYTES, deadline)
+        except ConnectionResetError as error:
+            if context:
+                raise
+            raise ConnectionResetError(error.errno, "%s (%s)" % (error.strerror, _MAY_BE_TLS)) from error
+    if not context and received[:1] in (b"", _TLS_ALERT):
+        raise ReplyError("the server closed the connection without a reply (%s)" % _MAY_BE_TLS)
+    reply = _parse(received)
+    if raise_on_failure and reply.get("status") != "OK":
+        raise ForwardingFailed(reply)
+    return reply
 
 
 def _tls_context(ca_cert: Optional[str], strict: bool) -> ssl.SSLContext:
@@ -152,12 +190,16 @@ def _tls_context(ca_cert: Optional[str], strict: bool) -> ssl.SSLContext:
 
 
 def _connect(
-    host: str, port: Union[int, str], context: Optional[ssl.SSLContext], deadline: Optional[float]
+    host: str,
+    port: Union[int, str],
+    context: Optional[ssl.SSLContext],
+    deadline: Optional[float],
+    attempts: int,
 ) -> socket.socket:
     """A connection to the server, TLS included."""
     addresses = socket.getaddrinfo(host, port, socket.AF_UNSPEC, socket.SOCK_STREAM)
     last_error: Optional[OSError] = None
-    for turn in range(_ROUNDS):
+    for turn in range(attempts):
         if turn > 0:
             if deadline is not None and time.monotonic() + _PAUSE_SECONDS >= deadline:
                 break
@@ -174,7 +216,10 @@ def _connect(
 
 
 def _connect_error(error: Optional[OSError]) -> ConnectError:
-    return ConnectError("Failed to connect to server: %s" % error)
+    text = "Failed to connect to server: %s" % error
+    if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+        text += " (the server speaks no TLS on that port, which enable_ssl asks for)"
+    return ConnectError(text)
 
 
 def _start_tls(
