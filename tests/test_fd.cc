@@ -3,8 +3,18 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "tests/support/cmocka_cxx.h"
 
@@ -41,6 +51,79 @@ void makes_descriptors_that_close_on_exec_and_never_block(Fixture& f) {
   }
 }
 
+// ---- opening what an operator named
+
+struct Opened {
+  Opened() {
+    char name[] = "/tmp/test_fd.XXXXXX";
+    folder = ::mkdtemp(name);
+    std::ofstream(folder + "/file") << "text";
+    ::mkfifo((folder + "/fifo").c_str(), 0600);
+    std::filesystem::create_symlink("file", folder + "/link");
+    std::filesystem::create_symlink("nowhere", folder + "/dangling");
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    (folder + "/socket").copy(address.sun_path, sizeof address.sun_path - 1);
+    socket.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  }
+  ~Opened() { std::filesystem::remove_all(folder); }
+  // -1: opened
+  int open(const char* name) {
+    path = name[0] == '/' ? name : folder + "/" + name;
+    file = open_regular_file(path);
+    return *file ? -1 : static_cast<int>(file->error().code);
+  }
+  bool says(const char* words) const { return file->error().detail == path + ": " + words; }
+
+  std::string folder, path;
+  Fd socket;
+  std::optional<Result<OpenedFile>> file;
+};
+
+void only_a_regular_file_is_opened(Opened& f) {
+  struct {
+    const char* name;
+    ErrorCode code;
+    const char* words;
+  } const rows[] = {{"fifo", ErrorCode::invalid, "is a FIFO, not a regular file"},
+                    {".", ErrorCode::invalid, "is a folder, not a regular file"},
+                    {"socket", ErrorCode::invalid, "is a socket, not a regular file"},
+                    {"/dev/null", ErrorCode::invalid, "is a device, not a regular file"},
+                    {"none", ErrorCode::missing, "No such file or directory"},
+                    {"dangling", ErrorCode::missing, "No such file or directory"},
+                    {"file/below", ErrorCode::system, "Not a directory"}};
+  for (const auto& row : rows) {
+    const int got = f.open(row.name);
+    assert_int_equal(got, static_cast<int>(row.code));
+    assert_true(f.says(row.words));
+  }
+  assert_int_equal(f.open("file"), -1);
+  assert_int_equal(f.open("link"), -1);
+  assert_int_equal((*f.file)->status.st_size, 4);
+}
+
+void a_file_is_read_up_to_a_limit(Opened& f) {
+  std::vector<char>& room = *new std::vector<char>(kMaxFileBytes + 1);
+  struct {
+    size_t size;
+    bool fits;
+  } const rows[] = {{0, true}, {4, true}, {kMaxFileBytes, true}, {kMaxFileBytes + 1, false}};
+  for (const auto& row : rows) {
+    f.path = f.folder + "/file";
+    std::filesystem::resize_file(f.path, row.size);
+    f.open("file");
+    const bool read = [&] {
+      const auto got = read_to_end((*f.file)->fd.get(), room, f.path);
+      return got ? row.fits && *got == row.size
+                 : !row.fits && got.error().code == ErrorCode::too_large &&
+                       got.error().detail == f.path + ": is larger than 1 MiB";
+    }();
+    assert_true(read);
+  }
+  delete &room;
+}
+
 }  // namespace
 }  // namespace vncauthproxy::base
 
@@ -49,6 +132,8 @@ int main() {
   const CMUnitTest tests[] = {
       TEST(Fixture, closes_what_it_owns),
       TEST(Fixture, makes_descriptors_that_close_on_exec_and_never_block),
+      TEST(Opened, only_a_regular_file_is_opened),
+      TEST(Opened, a_file_is_read_up_to_a_limit),
   };
   return vncauthproxy::testing::run_group("fd", tests);
 }

@@ -299,6 +299,11 @@ void reads_the_file(Fixture& f) {
   assert_true(texts);
 }
 
+void a_byte_order_mark_is_skipped(Fixture& f) {
+  assert_int_equal(f.parse_file("\xef\xbb\xbfmin-port 26000\n"), kRun);
+  assert_int_equal(f.options().min_port, 26000);
+}
+
 void the_last_line_of_a_name_counts(Fixture& f) {
   assert_int_equal(f.parse_file("debug\ndebug no\nenable-ssl no\nenable-ssl yes\nmin-port 1\nmin-port 2"),
                    kRun);
@@ -366,11 +371,11 @@ void ports_must_fit_across_file_and_command_line(Fixture& f) {
 void a_named_file_must_be_readable(Fixture& f) {
   f.text = "--config=" + f.folder + "/missing";
   assert_int_equal(f.parse_bare(f.text.c_str()), kUsageError);
-  bool said = f.says("cannot open " + f.folder + "/missing: No such file or directory");
+  bool said = f.says(f.folder + "/missing: No such file or directory");
   assert_true(said);
   f.text = "--config=" + f.folder;
   assert_int_equal(f.parse_bare(f.text.c_str()), kUsageError);
-  said = f.says("cannot read " + f.folder + ": Is a directory");
+  said = f.says(f.folder + ": is a folder, not a regular file");
   assert_true(said);
   assert_int_equal(f.parse_bare("--config="), kUsageError);
   assert_int_equal(f.parse_bare("--config=/dev/null"), kRun);
@@ -379,14 +384,16 @@ void a_named_file_must_be_readable(Fixture& f) {
 void a_fifo_does_not_hang_the_start(Fixture& f) {
   ::unlink(f.file.c_str());
   assert_int_equal(::mkfifo(f.file.c_str(), 0600), 0);
-  assert_int_equal(f.parse(""), kRun);  // nobody writes: it is empty
+  assert_int_equal(f.parse(""), kUsageError);  // nobody writes, so it would seem to be empty
+  const bool said = f.says(f.file + ": is a FIFO, not a regular file");
+  assert_true(said);
 }
 
 void a_huge_file_is_refused(Fixture& f) {
   f.text.assign((1 << 20) + 1, '\n');
   f.write(f.text);
   assert_int_equal(f.parse(""), kUsageError);
-  const bool said = f.says(f.file + " is over 1 MiB");
+  const bool said = f.says(f.file + ": is larger than 1 MiB");
   assert_true(said);
   f.text.pop_back();
   f.write(f.text);
@@ -542,6 +549,7 @@ int main() {
       TEST(Fixture, leaves_argv_as_it_was),
       TEST(Fixture, files_become_absolute),
       TEST(Fixture, reads_the_file),
+      TEST(Fixture, a_byte_order_mark_is_skipped),
       TEST(Fixture, the_last_line_of_a_name_counts),
       TEST(Fixture, the_command_line_wins),
       TEST(Fixture, checks_what_the_command_line_overrules),

@@ -231,8 +231,11 @@ Result<void> check_hash(std::string_view hash) {
 
 bool valid_user_name(std::string_view user) {
   const auto is_start = [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; };
+  const auto may_follow = [&](char c) {
+    return is_start(c) || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '@';
+  };
   return !user.empty() && user.size() <= 31 && is_start(user[0]) &&
-         std::all_of(user.begin(), user.end(), [&](char c) { return is_start(c) || (c >= '0' && c <= '9'); });
+         std::all_of(user.begin(), user.end(), may_follow);
 }
 
 Result<std::string> hash_password(const Secret& password) {

@@ -8,7 +8,23 @@
 #include <cerrno>
 #include <cstring>
 
+#include "vncauthproxy/base/log.h"
+
 namespace vncauthproxy::base {
+namespace {
+
+const char* kind_of(mode_t mode) {
+  if (S_ISDIR(mode)) return "a folder";
+  if (S_ISFIFO(mode)) return "a FIFO";
+  if (S_ISSOCK(mode)) return "a socket";
+  return "a device";
+}
+
+Error not_regular(const std::string& path, mode_t mode) {
+  return {ErrorCode::invalid, escape(path) + ": is " + kind_of(mode) + ", not a regular file"};
+}
+
+}  // namespace
 
 void Fd::reset(int fd) {
   if (fd_ >= 0) ::close(fd_);
@@ -31,6 +47,43 @@ Result<FdPair> make_pipe() {
 bool set_nonblocking(int fd) {
   const int flags = ::fcntl(fd, F_GETFL);
   return flags >= 0 && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
+Result<OpenedFile> open_for_reading(const std::string& path) {
+  OpenedFile file{Fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC))};
+  if (file.fd && ::fstat(file.fd.get(), &file.status) == 0) return file;
+  const int code = errno;
+  // A socket cannot be opened: "No such device or address" would not say so.
+  struct stat status {};
+  if (code == ENXIO && ::stat(path.c_str(), &status) == 0) return not_regular(path, status.st_mode);
+  errno = code;
+  Error error = system_error(escape(path).c_str());
+  if (code == ENOENT) error.code = ErrorCode::missing;
+  if (code == EACCES || code == EPERM) error.code = ErrorCode::denied;
+  return error;
+}
+
+Result<OpenedFile> open_regular_file(const std::string& path) {
+  Result<OpenedFile> file = open_for_reading(path);
+  if (!file) return file;
+  if (Result<void> checked = check_regular(*file, path); !checked) return checked.error();
+  return file;
+}
+
+Result<void> check_regular(const OpenedFile& file, const std::string& path) {
+  return S_ISREG(file.status.st_mode) ? Result<void>() : not_regular(path, file.status.st_mode);
+}
+
+Result<size_t> read_to_end(int fd, std::span<char> room, const std::string& path) {
+  size_t used = 0;
+  while (used < room.size()) {
+    const ssize_t got = ::read(fd, room.data() + used, room.size() - used);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return system_error(escape(path).c_str());
+    if (got == 0) return used;
+    used += static_cast<size_t>(got);
+  }
+  return Error{ErrorCode::too_large, escape(path) + ": is larger than 1 MiB"};
 }
 
 Error system_error(const char* what) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vncauthproxy/base/options.h"
 
-#include <fcntl.h>
 #include <getopt.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/text_line.h"
 #include "folders.h"
 #include "vncauthproxy/base/address.h"
 #include "vncauthproxy/base/clock.h"
@@ -439,27 +439,19 @@ Arguments read_arguments(int argc, char* const argv[]) {
 
 // ---- the configuration file
 
-constexpr size_t kMaxConfig = 1 << 20;
 constexpr std::string_view kBlanks = " \t\r";
 
+// A FIFO is refused: without a writer it would read as empty, and all options would be at their defaults.
 Result<std::string> read_whole(const std::string& path) {
-  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!file) return system_error(("cannot open " + escape(path)).c_str());
-  std::string content;
-  char buffer[4096];
-  for (;;) {
-    const ssize_t size = ::read(file.get(), buffer, sizeof buffer);
-    if (size == 0) return content;
-    if (size < 0 && errno != EINTR) return system_error(("cannot read " + escape(path)).c_str());
-    if (size > 0) content.append(buffer, static_cast<size_t>(size));
-    if (content.size() > kMaxConfig) return Error{ErrorCode::too_large, escape(path) + " is over 1 MiB"};
-  }
-}
-
-std::string_view trimmed(std::string_view text) {
-  const size_t first = text.find_first_not_of(kBlanks);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
+  const Result<OpenedFile> file = open_for_reading(path);
+  if (!file) return file.error();
+  if (!S_ISCHR(file->status.st_mode))  // /dev/null stands for no file
+    if (Result<void> checked = check_regular(*file, path); !checked) return checked.error();
+  std::string content(kMaxFileBytes + 1, '\0');
+  const Result<size_t> size = read_to_end(file->fd.get(), content, path);
+  if (!size) return size.error();
+  content.resize(*size);
+  return content;
 }
 
 // `"text"`, where a backslash makes a quote or a backslash plain; behind it only a comment may follow.
@@ -467,7 +459,7 @@ Result<std::string> quoted_value(std::string_view text) {
   std::string value;
   for (size_t i = 1; i < text.size(); ++i) {
     if (text[i] == '"') {
-      const std::string_view rest = trimmed(text.substr(i + 1));
+      const std::string_view rest = without_blanks(text.substr(i + 1));
       if (!rest.empty() && rest[0] != '#') return bad("there is text behind the closing quote");
       return value;
     }
@@ -482,13 +474,13 @@ std::string plain_value(std::string_view text) {
   size_t end = text.find('#');
   while (end != std::string_view::npos && end > 0 && kBlanks.find(text[end - 1]) == std::string_view::npos)
     end = text.find('#', end + 1);
-  return std::string(trimmed(text.substr(0, end)));
+  return std::string(without_blanks(text.substr(0, end)));
 }
 
 Result<Setting> read_line(std::string_view line) {
   const size_t name_size = std::min(line.find_first_of(kBlanks), line.size());
   const std::string name(line.substr(0, name_size));
-  const std::string_view rest = trimmed(line.substr(name_size));
+  const std::string_view rest = without_blanks(line.substr(name_size));
   const Row* const row = row_named(name);
   if (row == nullptr) return bad("there is no option " + quoted(name));
   if (!row->in_config) return bad(name + " is for the command line only");
@@ -505,10 +497,11 @@ Result<Setting> read_line(std::string_view line) {
 Result<void> read_lines(std::string_view content, const std::set<const Row*>& overruled, Options& options,
                         const std::string& file) {
   Options discarded = options;
+  content = without_byte_order_mark(content);
   size_t line_number = 0;
   while (!content.empty()) {
     const size_t end = std::min(content.find('\n'), content.size());
-    const std::string_view line = trimmed(content.substr(0, end));
+    const std::string_view line = without_blanks(content.substr(0, end));
     content.remove_prefix(std::min(end + 1, content.size()));
     ++line_number;
     if (line.empty() || line[0] == '#') continue;
@@ -527,7 +520,8 @@ Result<void> read_lines(std::string_view content, const std::set<const Row*>& ov
 
 Result<void> read_config(const std::set<const Row*>& overruled, Options& options) {
   const bool is_named = overruled.count(row_named("config")) != 0;
-  if (!is_named && ::access(options.config.c_str(), F_OK) != 0 && errno == ENOENT) return {};
+  struct stat status;  // of a link itself: one that leads nowhere is a mistake
+  if (!is_named && ::lstat(options.config.c_str(), &status) != 0 && errno == ENOENT) return {};
   Result<std::string> content = read_whole(options.config);
   return content ? read_lines(*content, overruled, options, options.config) : content.error();
 }

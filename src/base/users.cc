@@ -3,17 +3,16 @@
 // entries are offsets into it, and each hash is ended there by a NUL, as crypt(3) wants it.
 #include "vncauthproxy/base/users.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <map>
-#include <unordered_set>
+#include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "base/crypt_hash.h"
+#include "base/text_line.h"
 #include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/log.h"
 
@@ -23,11 +22,7 @@ namespace {
 // Warnings of one file; a file of garbage must not fill the log.
 constexpr size_t kMaxLineWarnings = 20;
 
-// Looks at the opened inode, whatever the name has become since.
-Result<void> check_trusted(int fd, const std::string& name, uid_t owner) {
-  struct stat status;
-  if (::fstat(fd, &status) != 0) return system_error(name.c_str());
-  if (!S_ISREG(status.st_mode)) return Error{ErrorCode::invalid, name + ": not a regular file"};
+Result<void> check_trusted(const struct stat& status, const std::string& name, uid_t owner) {
   if (status.st_uid != 0 && status.st_uid != owner)
     return Error{ErrorCode::denied, name + ": owned neither by root nor by the daemon's user"};
   if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
@@ -37,27 +32,9 @@ Result<void> check_trusted(int fd, const std::string& name, uid_t owner) {
   return {};
 }
 
-// How much of `room` the file filled; never all of it.
-Result<size_t> read_into(int fd, std::span<char> room, const std::string& name) {
-  size_t used = 0;
-  while (used < room.size()) {
-    const ssize_t got = ::read(fd, room.data() + used, room.size() - used);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return system_error(name.c_str());
-    if (got == 0) return used;
-    used += static_cast<size_t>(got);
-  }
-  return Error{ErrorCode::too_large, name + ": larger than 1 MiB"};
-}
-
 bool has_control(std::string_view text) {
   return std::any_of(text.begin(), text.end(),
                      [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; });
-}
-
-bool is_blank_or_comment(std::string_view line) {
-  const size_t first = line.find_first_not_of(" \t");
-  return first == line.npos || line[first] == '#';
 }
 
 }  // namespace
@@ -69,76 +46,96 @@ class UsersLoader {
 
   void run(size_t size) {
     const std::string_view all(users_.text_.room().data(), size);
-    size_t number = 0;
-    for (size_t start = 0; start < size;) {
-      const size_t newline = std::min(all.find('\n', start), size);
-      line(++number, start, all.substr(start, newline - start));
-      start = newline + 1;
+    std::string_view rest = without_byte_order_mark(all);
+    for (size_t number = 1; !rest.empty(); ++number) {
+      const std::string_view text = rest.substr(0, rest.find('\n'));
+      rest.remove_prefix(std::min(text.size() + 1, rest.size()));
+      line(number, without_blanks(text));
     }
-    if (skipped_ > kMaxLineWarnings)
-      log_warning("%s: %zu more lines skipped", name_.c_str(), skipped_ - kMaxLineWarnings);
-    const auto commonest = std::max_element(kinds_.begin(), kinds_.end(), [](const auto& a, const auto& b) {
-      return a.second.uses < b.second.uses;
-    });
-    if (commonest != kinds_.end())
-      users_.dummy_hash_ = make_dummy_hash(commonest->first, commonest->second.salt_size);
+    if (faults_ > kMaxLineWarnings)
+      log_warning("%s: %zu more lines with faults", name_.c_str(), faults_ - kMaxLineWarnings);
+    keep_usable_lines();
   }
 
  private:
+  struct Line {
+    size_t number;
+    std::string_view hash;
+    std::optional<HashKind> kind;  // nothing: nobody may log in with it
+  };
   struct Uses {
     size_t uses = 0;
     size_t salt_size = 0;
   };
 
-  void line(size_t number, size_t start, std::string_view text) {
-    if (text.ends_with('\r')) text.remove_suffix(1);
-    if (is_blank_or_comment(text)) return;
+  void line(size_t number, std::string_view text) {
+    if (text.empty() || text[0] == '#') return;
     const size_t colon = text.find(':');
-    if (colon == text.npos) return skip(number, "no colon");
+    if (colon == text.npos) return complain(number, "line skipped: no colon");
     const std::string_view user = text.substr(0, colon), hash = text.substr(colon + 1);
-    if (user.empty() || has_control(user)) return skip(number, "bad user name");
+    if (user.empty() || has_control(user)) return complain(number, "line skipped: bad user name");
     const Result<HashKind> kind = parse_hash(hash);
-    if (!kind) return skip(number, kind.error().detail);
-    if (!seen_.insert(user).second) return skip(number, "the user was named before");
-    Uses& uses = kinds_[kind->parameters];
-    ++uses.uses;
-    uses.salt_size = kind->salt_size;
-    users_.entries_.push_back({start, user.size(), start + colon + 1, hash.size()});
-    users_.text_.room()[start + text.size()] = '\0';
+    if (!kind) complain(number, "nobody can log in with this line: " + kind.error().detail);
+    const Line found{number, hash, kind ? std::optional(*kind) : std::nullopt};
+    const auto [known, is_new] = lines_.try_emplace(user, found);
+    if (is_new) return;
+    complain(number, "the user of line " + std::to_string(known->second.number) +
+                         " is named again: this line counts, not that one");
+    known->second = found;
   }
-  void skip(size_t number, const std::string& why) {
-    if (++skipped_ <= kMaxLineWarnings)
-      log_warning("%s:%zu: line skipped: %s", name_.c_str(), number, why.c_str());
+  void complain(size_t number, const std::string& what) {
+    if (++faults_ <= kMaxLineWarnings) log_warning("%s:%zu: %s", name_.c_str(), number, what.c_str());
+  }
+
+  void keep_usable_lines() {
+    char* const start = users_.text_.room().data();
+    std::map<std::string_view, Uses> kinds;  // by their parameters
+    for (const auto& [user, line] : lines_) {
+      if (!line.kind) continue;
+      Uses& uses = kinds[line.kind->parameters];
+      ++uses.uses;
+      uses.salt_size = line.kind->salt_size;
+      const auto hash_at = static_cast<size_t>(line.hash.data() - start);
+      users_.entries_.push_back(
+          {static_cast<size_t>(user.data() - start), user.size(), hash_at, line.hash.size()});
+    }
+    std::sort(users_.entries_.begin(), users_.entries_.end(),
+              [](const auto& a, const auto& b) { return a.user_at < b.user_at; });
+    const auto commonest = std::max_element(kinds.begin(), kinds.end(), [](const auto& a, const auto& b) {
+      return a.second.uses < b.second.uses;
+    });
+    if (commonest != kinds.end())
+      users_.dummy_hash_ = make_dummy_hash(commonest->first, commonest->second.salt_size);
+    for (const auto& entry : users_.entries_) start[entry.hash_at + entry.hash_size] = '\0';
   }
 
   Users& users_;
   const std::string& name_;
-  size_t skipped_ = 0;
-  std::unordered_set<std::string_view> seen_;
-  std::map<std::string_view, Uses> kinds_;  // by their parameters
+  size_t faults_ = 0;
+  std::unordered_map<std::string_view, Line> lines_;  // the last one of each user
 };
 
 Users::Users() : dummy_hash_(make_dummy_hash()) {}
 
 Result<Users> Users::load(const std::string& path, uid_t owner) {
-  Users users;
-  const Fd file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
-  const int open_error = errno;
+  const Result<OpenedFile> file = open_regular_file(path);
+  if (!file) return file.error();
   const std::string name = escape(path);
-  if (!file && open_error == ENOENT) {
-    log_warning("%s: no such file: every login will be refused", name.c_str());
-    return users;
-  }
-  errno = open_error;
-  if (!file) return system_error(name.c_str());
-  if (const Result<void> trusted = check_trusted(file.get(), name, owner); !trusted) return trusted.error();
-  // One byte more than is allowed: it shows a file that is too large, and takes the NUL of the last line.
+  if (const Result<void> trusted = check_trusted(file->status, name, owner); !trusted) return trusted.error();
+  Users users;
+  // One byte more than is allowed takes the NUL of the last line.
   users.text_ = SecretPages(kMaxUsersFileBytes + 1);
-  const Result<size_t> size = read_into(file.get(), users.text_.room(), name);
+  const Result<size_t> size = read_to_end(file->fd.get(), users.text_.room(), path);
   if (!size) return size.error();
   UsersLoader(users, name).run(*size);
   if (users.size() == 0) log_warning("%s: no users defined: every login will be refused", name.c_str());
   return users;
+}
+
+std::vector<std::string_view> Users::names() const {
+  std::vector<std::string_view> names;
+  for (const Entry& entry : entries_) names.push_back(text(entry.user_at, entry.user_size));
+  return names;
 }
 
 const Users::Entry* Users::find(std::string_view user) const {

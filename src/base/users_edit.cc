@@ -18,6 +18,7 @@
 #include <span>
 #include <utility>
 
+#include "base/text_line.h"
 #include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/base/users.h"
@@ -130,15 +131,9 @@ Result<Old> read_old(const Place& place) {
   if (!file || ::fstat(file.get(), &status) != 0) return failure(place.path, "be read");
   if (!S_ISREG(status.st_mode)) return Error{ErrorCode::invalid, escape(place.path) + ": not a regular file"};
   const SecretPages pages(kMaxUsersFileBytes + 1);
-  size_t used = 0;
-  while (used < pages.room().size()) {
-    const ssize_t got = ::read(file.get(), pages.room().data() + used, pages.room().size() - used);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return failure(place.path, "be read");
-    if (got == 0) return Old{status, Secret({pages.room().data(), used})};
-    used += static_cast<size_t>(got);
-  }
-  return Error{ErrorCode::too_large, escape(place.path) + ": larger than 1 MiB"};
+  const Result<size_t> size = read_to_end(file.get(), pages.room(), place.path);
+  if (!size) return size.error();
+  return Old{status, Secret({pages.room().data(), *size})};
 }
 
 // Where new text is put together, sized once: no reallocation leaves a copy behind.
@@ -154,10 +149,11 @@ class SecretText {
 };
 
 bool is_line_of(std::string_view line, std::string_view user) {
-  return line.size() > user.size() && line.starts_with(user) && line[user.size()] == ':';
+  const std::string_view text = without_blanks(line);
+  return text.size() > user.size() && text.starts_with(user) && text[user.size()] == ':';
 }
 
-// The first line of the user gives way to the new one; further ones would never be looked at, and go.
+// The first line of the user gives way to the new one; further ones go, or the last of them would count.
 Result<UsersEdit> apply(std::string_view old, std::string_view user, std::string_view hash) {
   SecretText text(old.size() + user.size() + hash.size() + 3);
   const auto append_user = [&] {
@@ -165,6 +161,7 @@ Result<UsersEdit> apply(std::string_view old, std::string_view user, std::string
       text.append(part);
   };
   bool found = false;
+  old = without_byte_order_mark(old);
   while (!old.empty()) {
     const std::string_view line = old.substr(0, old.find('\n') == old.npos ? old.size() : old.find('\n') + 1);
     old.remove_prefix(line.size());

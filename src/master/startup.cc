@@ -8,6 +8,7 @@
 #include <climits>
 #include <utility>
 
+#include "vncauthproxy/base/log.h"
 #include "vncauthproxy/proto/vnc_auth.h"
 #include "vncauthproxy/proto/ws_upgrade.h"
 
@@ -33,6 +34,15 @@ std::string advertised_address(const Options& options) {
   return means_everywhere(options.proxy_listen_address) ? own_host_name() : options.proxy_listen_address;
 }
 
+// A missing file is no reason not to start: users may be added later. At a reload it is an error, and those
+// that were read before stay.
+Result<base::Users> load_first_users(const Options& options, uid_t owner) {
+  auto users = base::Users::load(options.auth_file, owner);
+  if (users || users.error().code != base::ErrorCode::missing) return users;
+  base::log_warning("%s: every login will be refused", users.error().detail.c_str());
+  return base::Users();
+}
+
 }  // namespace
 
 bool means_everywhere(const std::string& address) {
@@ -54,7 +64,7 @@ Result<Prepared> prepare(const Options& options, uid_t owner) {
     prepared.web = base::Fd(::open(options.web.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!prepared.web) return base::system_error(("web " + options.web).c_str());
   }
-  auto users = base::Users::load(options.auth_file, owner);
+  auto users = load_first_users(options, owner);
   if (!users) return std::move(users.error());
   prepared.users = std::move(*users);
 

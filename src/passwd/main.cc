@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// vncauthproxy-passwd: adds, updates and removes users in a users file. Exit codes: 0 done or interrupted at
-// the prompt, 1 refused or failed, 2 wrong usage.
+// vncauthproxy-passwd: adds, updates, removes, lists and verifies users of a users file. Exit codes: 0 done,
+// 1 refused or failed, 2 wrong usage, 130 interrupted at the prompt.
 #include <getopt.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <optional>
@@ -11,6 +13,7 @@
 
 #include "config.h"
 #include "prompt.h"
+#include "vncauthproxy/base/log.h"
 #include "vncauthproxy/base/process.h"
 #include "vncauthproxy/base/secret_input.h"
 #include "vncauthproxy/base/users.h"
@@ -23,8 +26,12 @@ using base::ErrorCode;
 using base::Result;
 using base::Secret;
 
+constexpr int kInterrupted = 128 + SIGINT;  // as a shell says it
+
 constexpr char kUsage[] =
-    "usage: vncauthproxy-passwd [-n|--dry-run] [-d|-D|--delete] [-p|--password PW] [--stdin] FILE USER\n";
+    "usage: vncauthproxy-passwd [-n|--dry-run] [-d|-D|--delete] [-v|--verify]\n"
+    "           [-p|--password PW] [--stdin] FILE USER\n"
+    "       vncauthproxy-passwd -l|--list FILE\n";
 constexpr char kHelp[] =
     "\n"
     "Adds USER to the users file of vncauthproxy, changes the password, or removes USER.\n"
@@ -32,14 +39,18 @@ constexpr char kHelp[] =
     "\n"
     "  -n, --dry-run       print the resulting file and leave FILE alone\n"
     "  -d, -D, --delete    remove USER\n"
+    "  -v, --verify        say whether the password is that of USER; change nothing\n"
+    "  -l, --list          print the names of all who can log in\n"
     "  -p, --password PW   take this password (others may see it for a moment)\n"
     "      --stdin         take the first line of standard input for the password\n"
     "  -h, --help          print this and exit\n"
     "      --version       print the version and exit\n";
 
+enum class Action { set, remove, verify, list };
+
 struct Arguments {
+  Action action = Action::set;
   bool dry_run = false;
-  bool remove = false;
   bool from_stdin = false;
   std::optional<Secret> password;
   std::string file, user;
@@ -62,27 +73,43 @@ int print_help() {
 }
 
 enum Long { kFromStdin = 256, kVersion };
+constexpr char kLetters[] = ":ndDvlp:h";
+constexpr option kLongNames[] = {{"dry-run", no_argument, nullptr, 'n'},
+                                 {"delete", no_argument, nullptr, 'd'},
+                                 {"verify", no_argument, nullptr, 'v'},
+                                 {"list", no_argument, nullptr, 'l'},
+                                 {"password", required_argument, nullptr, 'p'},
+                                 {"stdin", no_argument, nullptr, kFromStdin},
+                                 {"help", no_argument, nullptr, 'h'},
+                                 {"version", no_argument, nullptr, kVersion},
+                                 {nullptr, 0, nullptr, 0}};
+
+// Which of -d, -v and -l was given; two different ones are one too many.
+void choose(Action action, Arguments& arguments, std::string& wrong) {
+  if (arguments.action != Action::set && arguments.action != action)
+    wrong = "--delete, --verify and --list exclude each other";
+  arguments.action = action;
+}
 
 // An exit code, or nothing when there is work to do.
 std::optional<int> read_arguments(int argc, char* argv[], Arguments& arguments) {
-  static const option options[] = {{"dry-run", no_argument, nullptr, 'n'},
-                                   {"delete", no_argument, nullptr, 'd'},
-                                   {"password", required_argument, nullptr, 'p'},
-                                   {"stdin", no_argument, nullptr, kFromStdin},
-                                   {"help", no_argument, nullptr, 'h'},
-                                   {"version", no_argument, nullptr, kVersion},
-                                   {nullptr, 0, nullptr, 0}};
   ::opterr = 0;
   // Said at the end: a password further on must be out of sight first.
   std::optional<int> end;
-  std::string wrong;
-  for (int c; (c = ::getopt_long(argc, argv, ":ndDp:h", options, nullptr)) != -1;) switch (c) {
+  std::string wrong, conflict;
+  for (int c; (c = ::getopt_long(argc, argv, kLetters, kLongNames, nullptr)) != -1;) switch (c) {
       case 'n':
         arguments.dry_run = true;
         break;
       case 'd':
       case 'D':
-        arguments.remove = true;
+        choose(Action::remove, arguments, conflict);
+        break;
+      case 'v':
+        choose(Action::verify, arguments, conflict);
+        break;
+      case 'l':
+        choose(Action::list, arguments, conflict);
         break;
       case 'p':
         arguments.password = base::take_argument(optarg);
@@ -101,15 +128,22 @@ std::optional<int> read_arguments(int argc, char* argv[], Arguments& arguments) 
   if (end == 'h') return print_help();
   if (end == kVersion) return std::puts("vncauthproxy-passwd (" PACKAGE_STRING ")"), 0;
   if (end) return usage_error(wrong);
-  if (argc - optind != 2) return usage_error("FILE and USER are needed, and nothing more");
+  if (!conflict.empty()) return usage_error(conflict);
+  const bool lists = arguments.action == Action::list;
+  if (argc - optind != (lists ? 1 : 2))
+    return usage_error(lists ? "--list needs FILE, and nothing more"
+                             : "FILE and USER are needed, and nothing more");
   arguments.file = argv[optind];
-  arguments.user = argv[optind + 1];
+  if (!lists) arguments.user = argv[optind + 1];
   return std::nullopt;
 }
 
 // What does not go together. The codes are those of the old tool.
 std::optional<int> check(const Arguments& arguments) {
-  if (arguments.remove && (arguments.password || arguments.from_stdin)) {
+  const bool has_password = arguments.password || arguments.from_stdin;
+  if (arguments.action == Action::list && (has_password || arguments.dry_run))
+    return usage_error("--list goes with no other option");
+  if (arguments.action == Action::remove && has_password) {
     print_help();
     std::fflush(stdout);
     complain("to delete a user, give no password");
@@ -117,18 +151,22 @@ std::optional<int> check(const Arguments& arguments) {
   }
   if (arguments.password && arguments.from_stdin)
     return usage_error("--password and --stdin exclude each other");
-  if (!base::valid_user_name(arguments.user)) {
-    complain("the user name must match ^[a-z_][a-z0-9_]{0,30}$");
+  const bool changes = arguments.action == Action::set || arguments.action == Action::remove;
+  if (changes && !base::valid_user_name(arguments.user)) {
+    complain("the user name must match ^[a-z_][a-z0-9_.@-]{0,30}$");
     return 1;
   }
   return std::nullopt;
 }
 
-Result<Secret> get_password(Arguments& arguments) {
+Result<Secret> given_password(Arguments& arguments) {
   if (arguments.password) return std::move(*arguments.password);
-  Result<Secret> password = arguments.from_stdin
-                                ? base::read_secret_line(STDIN_FILENO, base::kMaxPasswordBytes)
-                                : ask_password("Password: ", base::kMaxPasswordBytes);
+  return arguments.from_stdin ? base::read_secret_line(STDIN_FILENO, base::kMaxPasswordBytes)
+                              : ask_password("Password: ", base::kMaxPasswordBytes);
+}
+
+Result<Secret> get_password(Arguments& arguments) {
+  Result<Secret> password = given_password(arguments);
   if (!password && password.error().code == ErrorCode::closed) return password;
   if (!password) return Error{ErrorCode::invalid, "no password: " + password.error().detail};
   if (password->empty()) return Error{ErrorCode::invalid, "the password must not be empty"};
@@ -148,16 +186,57 @@ int edit(const Arguments& arguments, std::string_view hash) {
   return 1;
 }
 
-int run(Arguments& arguments) {
-  if (arguments.remove) return edit(arguments, {});
-  const Result<Secret> password = get_password(arguments);
-  if (!password && password.error().code == ErrorCode::closed) return 0;  // Ctrl-C
-  const Result<std::string> hash = password ? base::hash_password(*password) : password.error();
-  if (!hash) {
-    complain(hash.error().detail);
+// As the daemon reads it; its warnings about single lines go to stderr.
+Result<base::Users> load(const std::string& file) {
+  base::set_log_sink([](base::LogLevel, std::string_view line) { complain(std::string(line)); });
+  // Whose file it is matters to the daemon, which may be another user.
+  struct stat status {};
+  const bool is_there = ::stat(file.c_str(), &status) == 0;
+  return base::Users::load(file, is_there ? status.st_uid : ::geteuid());
+}
+
+int list(const Arguments& arguments) {
+  const auto users = load(arguments.file);
+  if (!users) {
+    complain(users.error().detail);
     return 1;
   }
-  return edit(arguments, *hash);
+  for (const std::string_view name : users->names())
+    std::printf("%.*s\n", static_cast<int>(name.size()), name.data());
+  if (std::fflush(stdout) == 0) return 0;
+  complain("cannot write to standard output");
+  return 1;
+}
+
+int verify(const Arguments& arguments, const Secret& password) {
+  const auto users = load(arguments.file);
+  if (users && users->verify(arguments.user, password)) return 0;
+  if (!users) {
+    complain(users.error().detail);
+  } else {
+    const auto names = users->names();
+    const bool known = std::find(names.begin(), names.end(), arguments.user) != names.end();
+    complain(known ? "wrong password" : "nobody of that name can log in");
+  }
+  return 1;
+}
+
+int set(const Arguments& arguments, const Secret& password) {
+  const Result<std::string> hash = base::hash_password(password);
+  if (hash) return edit(arguments, *hash);
+  complain(hash.error().detail);
+  return 1;
+}
+
+int run(Arguments& arguments) {
+  if (arguments.action == Action::list) return list(arguments);
+  if (arguments.action == Action::remove) return edit(arguments, {});
+  const Result<Secret> password = get_password(arguments);
+  if (password)
+    return arguments.action == Action::verify ? verify(arguments, *password) : set(arguments, *password);
+  if (password.error().code == ErrorCode::closed) return kInterrupted;
+  complain(password.error().detail);
+  return 1;
 }
 
 }  // namespace

@@ -355,6 +355,25 @@ void users_are_read_again(Fixture& f) {
   f.check(wait_until([&] { return !f.logs_in("newcomer", "fresh"); }), "gone again");
 }
 
+void users_files_that_are_away_change_nothing(Fixture& f) {
+  const std::string file = f.daemon.users_file(), aside = file + ".old";
+  const auto reload_says = [&](const std::string& what) {
+    const size_t before = f.daemon.log_size();
+    f.daemon.signal(SIGHUP);
+    f.check(f.daemon.wait_log("the old users stay in force: " + file, {}, before), what + " is an error");
+    f.check(f.logs_in(kUser, kLoginSecret), what + " locks nobody out");
+  };
+  std::filesystem::rename(file, aside);
+  reload_says("a missing file");
+  std::filesystem::create_symlink("nowhere", file);
+  reload_says("a dangling link");
+  std::filesystem::remove(file);
+  ::mkfifo(file.c_str(), 0600);
+  reload_says("a FIFO");
+  std::filesystem::remove(file);
+  std::filesystem::rename(aside, file);
+}
+
 void bad_users_files_change_nothing(Fixture& f) {
   write_file(f.daemon.users_file(), user_line("newcomer", "fresh"), 0666);
   const size_t before = f.daemon.log_size();
@@ -607,6 +626,7 @@ int main() {
       STAGED(Service, both_signals_end_it_cleanly),
       STAGED(Fixture, other_signals_do_no_harm),
       STAGED(Fixture, users_are_read_again),
+      STAGED(Fixture, users_files_that_are_away_change_nothing),
       STAGED(Fixture, bad_users_files_change_nothing),
       STAGED(WithTls, certificates_are_read_again),
       STAGED(Service, the_log_file_is_opened_again),

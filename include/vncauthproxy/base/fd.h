@@ -2,6 +2,11 @@
 // Fd owns one descriptor and closes it. Everything made here is close-on-exec from its creation on.
 #pragma once
 
+#include <sys/stat.h>
+
+#include <cstddef>
+#include <span>
+#include <string>
 #include <utility>
 
 #include "vncauthproxy/base/result.h"
@@ -37,6 +42,25 @@ Result<FdPair> socket_pair(int type);
 // A pipe: first reads, second writes; both non-blocking.
 Result<FdPair> make_pipe();
 bool set_nonblocking(int fd);
+
+struct OpenedFile {
+  Fd fd;
+  struct stat status {};  // of the file that was opened, whatever the name has become since
+};
+// Opens `path` for reading and follows links. Never waits: neither for the writer of a FIFO nor for a
+// terminal. Errors: missing (links that lead nowhere too), denied, exhausted, system; the text begins with
+// the escaped path.
+Result<OpenedFile> open_for_reading(const std::string& path);
+// Errors: invalid (the text says what is there instead).
+Result<void> check_regular(const OpenedFile& file, const std::string& path);
+// Both together.
+Result<OpenedFile> open_regular_file(const std::string& path);
+// No file that is read as a whole may be larger: users, certificates, configuration.
+inline constexpr size_t kMaxFileBytes = 1024 * 1024;
+// Reads from `fd` to the end of the file into `room`, which has kMaxFileBytes + 1. Returns how much that was.
+// Errors: too_large, system; the text begins with the escaped path.
+Result<size_t> read_to_end(int fd, std::span<char> room, const std::string& path);
+
 // An Error of code `system` (or `exhausted`, for EMFILE and its kind): "what: strerror(errno)".
 Error system_error(const char* what);
 

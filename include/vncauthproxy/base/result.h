@@ -15,6 +15,7 @@ enum class ErrorCode : uint8_t {
   too_large,    // over a limit of ours
   unsupported,  // well formed, but nothing we speak
   denied,       // a credential or a permission is missing or wrong
+  missing,      // there is no such file
   refused,      // the peer said no
   unreachable,  // no way to the peer
   timeout,      // not within the time allowed

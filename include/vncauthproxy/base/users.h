@@ -10,12 +10,13 @@
 #include <string_view>
 #include <vector>
 
+#include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/result.h"
 #include "vncauthproxy/base/secret.h"
 
 namespace vncauthproxy::base {
 
-inline constexpr size_t kMaxUsersFileBytes = 1024 * 1024;
+inline constexpr size_t kMaxUsersFileBytes = kMaxFileBytes;
 inline constexpr size_t kMaxPasswordBytes = 511;  // libxcrypt takes no more
 
 // The users in force. A loaded table is replaced as a whole. Its text lives in SecretPages: a forked child
@@ -24,16 +25,18 @@ class Users {
  public:
   // An empty table; still does the usual work for every login.
   Users();
-  // Reads the whole file. Bad lines are skipped with a warning in the log that names file and line. A missing
-  // file is an empty table and a warning. Errors: invalid (not a regular file), denied (owned by somebody
-  // other than root or `owner`, writable by group or others), too_large (kMaxUsersFileBytes), system. A start
-  // as root passes the uid that the daemon is about to become.
+  // Reads the whole file. Of several lines of a user the last one counts. Lines that cannot be used, and
+  // those that name a user again, get a warning in the log with file and line. Errors:
+  // missing (a link that leads nowhere too), invalid (not a regular file), denied (unreadable, owned by
+  // somebody other than root or `owner`, writable by group or others), too_large (kMaxUsersFileBytes),
+  // system. A start as root passes the uid that the daemon is about to become.
   static Result<Users> load(const std::string& path, uid_t owner = ::geteuid());
 
   // One crypt(3), at most about 50 ms, whatever the outcome; the same work for an unknown user, for a
   // password with a NUL byte and for one that is too long.
   bool verify(std::string_view user, const Secret& password) const;
   size_t size() const { return entries_.size(); }
+  std::vector<std::string_view> names() const;  // in the order of the file; loans
 
  private:
   struct Entry {
@@ -54,7 +57,7 @@ class Users {
 // a piece of the hash. Errors: unsupported (no hash, or of an unknown kind), invalid (malformed), too_large
 // (costs too much).
 Result<void> check_hash(std::string_view hash);
-// A user name as the tools accept it: ^[a-z_][a-z0-9_]{0,30}$.
+// A user name as the tools accept it: ^[a-z_][a-z0-9_.@-]{0,30}$.
 bool valid_user_name(std::string_view user);
 // SHA-512 crypt with 16 random salt characters. Errors: too_large (kMaxPasswordBytes), invalid (a NUL byte).
 Result<std::string> hash_password(const Secret& password);
