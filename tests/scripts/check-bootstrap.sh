@@ -83,18 +83,68 @@ cp "$calls" "$root/before"
 run 0
 cmp -s "$root/before" "$calls" || complain "a second run did something: $(cat "$calls")"
 
+nothing_called() { [ "$(count .)" -eq 0 ] || complain "it called $(cat "$calls")"; }
+all_commands() {  # of apt, to be typed by somebody who is root
+  said '^  apt-get .*update$'
+  said '^  env DEBIAN_FRONTEND=noninteractive apt-get .*install .* g++ make pkg-config'
+}
+
 machine 'apt, by sudo'
 with_apt
 echo 'echo 1000' | stub id
 run 1
-said 'there is no sudo'
-[ "$(count .)" -eq 0 ] || complain "without sudo it called $(cat "$calls")"
+said 'no sudo'
+all_commands
+nothing_called
 stub sudo <<'END'
 echo "sudo $1" >>"$calls"
 exec "$@"
 END
 run 0
 called 'sudo apt-get'
+
+machine 'apt, by a sudo that refuses'
+with_apt
+echo 'echo 1000' | stub id
+echo 'echo "sorry" >&2; exit 1' | stub sudo
+run 1
+said 'sorry'
+all_commands
+nothing_called
+
+# What is optional is not worth stopping for.
+machine 'apt, without root, where only optional packages are missing'
+with_apt chromium
+echo 'echo 1000' | stub id
+for tool in g++ make pkg-config git openssl python3 ps; do ln -s /bin/true "$bin/$tool"; done
+run 0 --tests
+said '^  env DEBIAN_FRONTEND=noninteractive apt-get .*install .* clang-format'
+if grep -q '^  .*install .* chromium' "$root/said"; then complain "it names a package that does not exist"; fi
+called 'configure '
+
+# apt-get update fails for each server, and install must not be tried.
+machine 'apt, offline'
+with_apt
+stub apt-get <<'END'
+echo "apt-get $*" >>"$calls"
+echo 'Err: no network'
+case "$*" in *Error-Mode=any*update) exit 100 ;; esac
+END
+echo "echo '  Candidate: (none)'" | stub apt-cache
+run 1 --tests
+said 'bootstrap: this failed: apt-get .*update'
+[ "$(count .)" -eq 1 ] || complain "it went on: $(cat "$calls")"
+if grep -q skipped "$root/said"; then complain "it took the network for the distribution: $(cat "$root/said")"; fi
+
+machine 'apt, offline after the update'
+with_apt
+stub apt-get <<'END'
+echo "apt-get $*" >>"$calls"
+case "$*" in *update) ;; *) exit 100 ;; esac
+END
+run 1
+said 'bootstrap: this failed: .*apt-get .*install .* g++'
+[ "$(count .)" -eq 2 ] || complain "it went on: $(cat "$calls")"
 
 machine 'apt without some optional packages'
 with_apt chromium vncsnapshot
@@ -112,6 +162,27 @@ echo 'exit 1' | stub rpm
 run 0 --tests
 called 'dnf -y install .*gcc-c++ .*'
 said 'skipped, not to be had: chromium'
+
+machine 'dnf, offline'
+stub dnf <<'END'
+echo "dnf $*" >>"$calls"
+exit 1
+END
+echo 'exit 1' | stub rpm
+run 1 --tests
+said 'bootstrap: this failed: .*dnf .*makecache'
+[ "$(count .)" -eq 1 ] || complain "it went on: $(cat "$calls")"
+
+machine 'dnf, without root'
+echo 'echo 1000' | stub id
+stub dnf <<'END'
+echo "dnf $*" >>"$calls"
+END
+echo 'exit 1' | stub rpm
+run 1 --tests
+said '^  dnf -y install .*gcc-c++'
+said '^  for package in .* chromium .*; do dnf -y install'
+nothing_called
 
 machine 'neither apt nor dnf'
 run 1
