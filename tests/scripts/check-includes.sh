@@ -10,19 +10,13 @@ complain() {
   bad=1
 }
 
-# What each folder may include, besides itself.
-may_include() {
-  case $1 in
-    base) echo ;;
-    proto) echo base ;;
-    net) echo base proto ;;
-    ipc) echo base proto net ;;
-    master | worker) echo base proto net ipc ;;
-    passwd) echo base ;;
-    client) echo base proto net ;;
-    .) echo base proto net ipc master worker ;;  # src/main.cc, src/daemon.cc
-    *) return 1 ;;
-  esac
+# What each folder may include, besides itself: what it uses by the Makefile, and what that uses.
+uses() { sed -nE "s/^uses_$1 *:= *//p" Makefile; }
+below() {
+  for used in $(uses "$1"); do
+    echo "$used"
+    below "$used"
+  done
 }
 
 sources() {
@@ -40,20 +34,23 @@ for file in $(sources src include/vncauthproxy); do
   folder=${folder#include/vncauthproxy/}
   case $folder in
     */*) folder=${folder%%/*} ;;
-    *) folder=. ;;
+    *) folder=src ;;
   esac
-  if ! allowed=$(may_include "$folder"); then
-    complain "$file: the folder $folder has no place in tests/scripts/check-includes.sh"
+  if ! grep -q "^uses_$folder *:=" Makefile; then
+    complain "$file: the Makefile has no uses_$folder"
     continue
   fi
+  allowed=$(below "$folder" | tr '\n' ' ')
   for line in $(includes "$file"); do
     target=${line##*:}
     case $target in
       vncauthproxy/*/*) other=${target#vncauthproxy/} other=${other%%/*} ;;
-      base/* | proto/* | net/* | ipc/* | master/* | worker/* | passwd/* | client/*) other=${target%%/*} ;;
       */../* | ../*) complain "${line%:*}: $target: name it from src/ or include/" && continue ;;
       tests/*) complain "${line%:*}: $target: the program must not need its tests" && continue ;;
-      *) other= ;;
+      *)
+        other=${target%%/*}
+        if [ "$other" = "$target" ] || [ ! -d "src/$other" ]; then other=; fi
+        ;;
     esac
     case " $folder $allowed " in
       *" $other "*) ;;

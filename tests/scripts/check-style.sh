@@ -12,12 +12,12 @@ complain() {
 
 folders=$(ls -d src include tests man conf contrib .ci 2>/dev/null || :)
 files=$(find $folders -type f ! -path 'tests/fuzz/corpus/*' ! -name '*.png' ! -name '*.pyc' | sort
-  ls Makefile configure.ac config.mk.in bootstrap)
+  ls Makefile mk/*.mk configure.ac config.mk.in bootstrap)
 
 # Data that somebody else's program reads byte by byte cannot carry the line.
 for file in $files; do
   case $file in
-    *.cc | *.h | *.sh | *.py | *.[1-8] | *.[1-8].in | *.conf | *.conf.in | *.default | Makefile | configure.ac | bootstrap | \
+    *.cc | *.h | *.sh | *.py | *.[1-8] | *.[1-8].in | *.conf | *.conf.in | *.default | Makefile | *.mk | configure.ac | bootstrap | \
       .ci/run | contrib/init.d/*)
       if ! head -n 3 "$file" | grep -q 'SPDX-License-Identifier: GPL-2.0-or-later'; then
         complain "$file: the first line (the second after #!) names the licence: SPDX-License-Identifier: GPL-2.0-or-later"
