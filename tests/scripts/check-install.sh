@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # make install and make uninstall below a DESTDIR: everything in its place, edited configuration kept, nothing left
-# behind; and the programs as hardened as the Makefile promises.
+# behind; and the programs as hardened as the Makefile promises, and linked as configure was told.
 set -eu
 
 BUILD=${BUILD:-build}
@@ -109,6 +109,13 @@ for program in vncauthproxy vncauthproxy-passwd vncauthproxy-client; do
   has "$headers" 'GNU_RELRO' 'no RELRO'
   has "$headers" 'BIND_NOW|Flags:.* NOW' 'not linked with -z now'
   has "$headers" 'GNU_STACK .* RW +0x' 'its stack is executable'
+  if [ -z "$(sed -n 's/^RUNTIME = *//p' config.mk)" ]; then
+    has "$headers" 'NEEDED.*lib(std)?c\+\+' 'the C++ library is not shared'
+    if [ "$program" = vncauthproxy ]; then
+      has "$headers" 'NEEDED.*libevent_core' 'libevent is not shared'
+      has "$headers" 'NEEDED.*libjansson' 'Jansson is not shared'
+    fi
+  fi
   if [ -z "${SANITIZE:-}" ]; then
     has "$symbols" '__stack_chk_fail' 'no stack protector'
     has "$symbols" '_chk(@|$| )' 'not fortified'

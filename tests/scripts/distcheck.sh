@@ -36,8 +36,8 @@ cd "$folder/$name"
 files() { find . -type f | sort; }
 files >"$folder/unpacked"
 
-# As a distribution does it; `make check` in the checkout has the default.
-./configure --quiet --prefix=/usr --with-shared-libs
+# As a distribution does it.
+./configure --quiet --prefix=/usr
 make $jobs
 make $jobs check CHECK="unit fuzz script test_client test_service"
 
