@@ -471,23 +471,26 @@ void says_what_to_do_about_unknown_names(Fixture& f) {
     const char *user, *group, *text;
   } const rows[] = {
       {"no-such-user", "",
-       "there is no user no-such-user; create one (adduser --system --group --no-create-home no-such-user) "
+       "there is no user no-such-user; create one (useradd --system --user-group --home-dir /nonexistent "
+       "--shell /usr/sbin/nologin no-such-user) "
        "or "
        "name another with --user"},
       {"root", "no-such-group",
-       "there is no group no-such-group; create one (addgroup --system no-such-group) or name another with "
+       "there is no group no-such-group; create one (groupadd --system no-such-group) or name another with "
        "--group"},
       {"12345678", "", "there is no user with the number 12345678; name a group too, with --group"},
       // "Leave it as it is", says the kernel to this one.
       {"4294967295", "0",
-       "there is no user 4294967295; create one (adduser --system --group --no-create-home 4294967295) or "
+       "there is no user 4294967295; create one (useradd --system --user-group --home-dir /nonexistent "
+       "--shell /usr/sbin/nologin 4294967295) or "
        "name "
        "another with --user"},
       {"-1", "0",
-       "there is no user -1; create one (adduser --system --group --no-create-home -1) or name another with "
+       "there is no user -1; create one (useradd --system --user-group --home-dir /nonexistent --shell "
+       "/usr/sbin/nologin -1) or name another with "
        "--user"},
       {"root", "4294967295",
-       "there is no group 4294967295; create one (addgroup --system 4294967295) or name another with "
+       "there is no group 4294967295; create one (groupadd --system 4294967295) or name another with "
        "--group"},
   };
   for (const auto& row : rows) {

@@ -118,9 +118,11 @@ std::optional<uint32_t> numeric_id(std::string_view text) {
 }
 
 Error no_such_user(const std::string& user) {
-  return {ErrorCode::invalid, "there is no user " + user +
-                                  "; create one (adduser --system --group --no-create-home " + user +
-                                  ") or name another with --user"};
+  return {
+      ErrorCode::invalid,
+      "there is no user " + user +
+          "; create one (useradd --system --user-group --home-dir /nonexistent --shell /usr/sbin/nologin " +
+          user + ") or name another with --user"};
 }
 
 // "Not found" has many numbers in the C library's name services; these mean that nobody could look.
@@ -271,7 +273,7 @@ Result<gid_t> find_group(const std::string& group) {
   if (const struct group* entry = ::getgrnam(group.c_str())) return entry->gr_gid;
   if (lookup_failed()) return system_error(("cannot look up the group " + group).c_str());
   if (const auto id = numeric_id(group)) return *id;
-  return Error{ErrorCode::invalid, "there is no group " + group + "; create one (addgroup --system " + group +
+  return Error{ErrorCode::invalid, "there is no group " + group + "; create one (groupadd --system " + group +
                                        ") or name another with --group"};
 }
 

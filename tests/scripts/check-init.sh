@@ -43,10 +43,12 @@ DAEMON_OPTS="--pid-file=\$PIDFILE $2"
 END
 }
 
+as=
 # expect CODE ACTION: runs the script as a boot would, with an empty environment
 expect() {
   code=0
-  env -i "$script" "$2" >"$root/said" 2>&1 </dev/null || code=$?
+  # shellcheck disable=SC2086  # words or none
+  env -i $as "$script" "$2" >"$root/said" 2>&1 </dev/null || code=$?
   if [ "$code" -ne "$1" ]; then
     complain "$2 gave $code instead of $1, and said:"
     cat "$root/said"
@@ -59,6 +61,12 @@ said() { grep -q "$1" "$root/said" || complain "expected \"$1\", but it said: $(
 for key in Provides Required-Start Required-Stop Default-Start Default-Stop Short-Description Description; do
   sed -n '/^### BEGIN INIT INFO$/,/^### END INIT INFO$/p' "$script" | grep -q "^# $key: " || complain "no $key in the LSB header"
 done
+
+# systemd makes a unit of the script, and follows the process that this file names.
+sed '/^### BEGIN INIT INFO$/,/^### END INIT INFO$/d' "$script" | grep -qx "# pidfile: $pid_file" ||
+  complain "no '# pidfile: $pid_file' outside of the LSB header"
+# Debian's hand most actions to systemctl where systemd runs, which knows less of them than this script.
+if grep -q init-functions "$script"; then complain "it sources the functions of the distribution"; fi
 
 # ---- without a daemon
 
@@ -76,6 +84,13 @@ sed -i 's/^CHUID=.*/CHUID="nobody-of-that-name:nogroup"/' "$root/etc/default/vnc
 expect 6 start
 said nobody-of-that-name
 
+# One command makes the user, wherever it is looked up.
+make_user() { echo "useradd --system --user-group --home-dir /nonexistent --shell /usr/sbin/nologin $1"; }
+said "$(make_user nobody-of-that-name)"
+grep -qx "    $(make_user vncauthproxy)" README.md || complain "the README has another command to make the user"
+"$BUILD/vncauthproxy" --config=/dev/null --user=nobody-of-that-name --check >"$root/said" 2>&1 || :
+said "$(make_user nobody-of-that-name)"
+
 default_file /bin/false ''
 expect 1 start
 
@@ -91,6 +106,9 @@ done
 echo $$ >"$pid_file"
 expect 0 stop
 [ ! -e "$pid_file" ] || complain "stop left a stale pid file"
+: >"$pid_file"  # as a daemon leaves it that may not remove it
+expect 3 status
+rm "$pid_file"
 
 # ---- with the built daemon
 
@@ -123,7 +141,8 @@ said 'already running'
 [ "$(cat "$pid_file")" = "$first" ] || complain "a second start replaced the daemon"
 
 mode() { stat -c '%a %U:%G' "$1"; }
-[ "$(mode "$root/var/run/vncauthproxy")" = "750 $owner" ] || complain "run folder: $(mode "$root/var/run/vncauthproxy")"
+# Monitoring reads the pid file; who may use a control socket in there is said by the socket's own mode.
+[ "$(mode "$root/var/run/vncauthproxy")" = "755 $owner" ] || complain "run folder: $(mode "$root/var/run/vncauthproxy")"
 [ "$(mode "$root/var/log/vncauthproxy")" = "750 $owner" ] || complain "log folder: $(mode "$root/var/log/vncauthproxy")"
 [ "$(stat -c '%a %G' "$root/var/lib/vncauthproxy/users")" = "640 ${owner#*:}" ] ||
   complain "users file: $(mode "$root/var/lib/vncauthproxy/users")"
@@ -136,6 +155,34 @@ fi
 expect 0 reload
 [ "$(cat "$pid_file")" = "$first" ] || complain "reload replaced the daemon"
 listens "$port" || complain "after reload nothing listens"
+
+# What somebody without rights learns, and must not be told.
+if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null 2>&1; then
+  as="setpriv --reuid=1 --regid=1 --clear-groups"
+  expect 0 status
+  said "$first"
+  for action in stop restart try-restart force-reload reload; do expect 4 $action; done
+  listens "$port" || complain "somebody without rights has stopped the daemon"
+  : >"$pid_file"
+  for action in status stop reload; do expect 4 $action; done
+  chmod 700 "$root/var/run/vncauthproxy"
+  for action in status stop reload; do expect 4 $action; done
+  chmod 755 "$root/var/run/vncauthproxy"
+  as=
+fi
+
+# An emptied pid file: the daemon that holds its lock is found all the same.
+: >"$pid_file"
+expect 0 status
+said "$first"
+expect 0 start
+said "already running (pid $first)"
+expect 0 reload
+expect 0 stop
+if listens "$port"; then complain "stop lost the daemon whose pid file was emptied"; fi
+[ ! -e "$pid_file" ] || complain "stop left the emptied pid file"
+expect 0 start
+first=$(cat "$pid_file")
 
 expect 0 restart
 second=$(cat "$pid_file")
@@ -175,5 +222,64 @@ said "$port"
 kill $holder
 wait $holder 2>/dev/null || :
 expect 3 status
+
+# A pid file elsewhere: systemd, which has read the header, still finds it.
+default_file "$daemon" "$options --listen-port=$port"
+sed -i "s|\\\$PIDFILE|$root/var/run/vncauthproxy/other.pid|" "$root/etc/default/vncauthproxy"
+expect 0 start
+[ "$(cat "$pid_file")" = "$(cat "$root/var/run/vncauthproxy/other.pid")" ] || complain "no link to the moved pid file"
+expect 0 stop
+[ -z "$(find "${pid_file%/*}" -name "${pid_file##*/}")" ] || complain "stop left the link to the moved pid file"
+
+# ---- where systemd keeps the daemon: it starts and stops it, and nothing else is handed to it
+
+mkdir -p "$root/bin" "$root/systemd" "$root/etc/init.d"
+ln -s "$script" "$root/etc/init.d/vncauthproxy"
+cat >"$root/bin/systemctl" <<END
+#!/bin/sh
+echo "\$*" >>"$root/calls"
+case "\$*" in
+  *show*) echo loaded ;;
+  *restart*) systemd=none "$script" stop && systemd=none "$script" start ;;
+  *stop*) systemd=none "$script" stop ;;
+esac
+END
+chmod +x "$root/bin/systemctl"
+default_file "$daemon" "$options --listen-port=$port"
+cat >>"$root/etc/default/vncauthproxy" <<END
+PATH=$root/bin:\$PATH
+SYSTEMD=\${systemd:-$root/systemd}
+END
+calls() {  # EXPRESSION... : exactly these, questions aside
+  grep -v show "$root/calls" >"$root/called" || :
+  printf '%s\n' "$@" | grep . | diff - "$root/called" || complain "systemctl was called otherwise (above)"
+  : >"$root/calls"
+}
+: >"$root/calls"
+expect 0 start
+calls 'restart --no-ask-password vncauthproxy.service'
+first=$(cat "$pid_file")
+expect 0 status
+expect 0 reload
+calls ''
+sed -i 's/DAEMON_OPTS="/&--min-port=nonsense /' "$root/etc/default/vncauthproxy"
+expect 6 restart
+calls ''
+[ "$(cat "$pid_file")" = "$first" ] || complain "a bad configuration replaced the running daemon"
+sed -i 's/--min-port=nonsense//' "$root/etc/default/vncauthproxy"
+expect 0 restart
+calls 'stop --no-ask-password vncauthproxy.service' 'restart --no-ask-password vncauthproxy.service'
+[ "$(cat "$pid_file")" != "$first" ] || complain "restart did not replace the daemon"
+expect 0 stop
+calls 'stop --no-ask-password vncauthproxy.service'
+if listens "$port"; then complain "stop returned, but the port is still open"; fi
+# One that was started by hand, or before systemd has heard of the script, is not its.
+sed -i 's/\*stop\*/nothing/' "$root/bin/systemctl"
+sed -i 's/\*restart\*/nothing/' "$root/bin/systemctl"
+expect 1 start
+said 'the daemon does not run'
+systemd=none "$script" start >/dev/null
+expect 0 stop
+if listens "$port"; then complain "stop left a daemon that systemd does not know"; fi
 
 exit $bad
