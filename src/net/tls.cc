@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vncauthproxy/net/tls.h"
 
-#include <fcntl.h>
 #include <malloc.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -15,7 +11,8 @@
 #include <new>
 #include <utility>
 
-#include "vncauthproxy/base/fd.h"
+#include "net/pem_file.h"
+#include "vncauthproxy/base/log.h"
 
 namespace vncauthproxy::net {
 namespace {
@@ -44,30 +41,6 @@ void* wipe_and_reallocate(void* block, size_t size, const char* file, int line) 
   return moved;
 }
 
-// The oldest entry of OpenSSL's queue is the cause; the rest is where it was passed on.
-Error tls_error(const std::string& what) {
-  const unsigned long code = ERR_get_error();
-  ERR_clear_error();
-  const char* reason = code == 0                ? nullptr
-                       : ERR_SYSTEM_ERROR(code) ? std::strerror(ERR_GET_REASON(code))
-                                                : ERR_reason_error_string(code);
-  return {ErrorCode::invalid, what + ": " + (reason != nullptr ? reason : "cannot be used")};
-}
-
-// Opened once; what is checked is the file that was opened. O_NONBLOCK, so that a FIFO cannot hang the start.
-Result<Handle<BIO>> open_key(const std::string& path, uid_t owner) {
-  base::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) return base::system_error(path.c_str());
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) return base::system_error(path.c_str());
-  if (!S_ISREG(status.st_mode)) return Error{ErrorCode::denied, path + ": is not a regular file"};
-  if ((status.st_mode & S_IRWXO) != 0)
-    return Error{ErrorCode::denied, path + ": the key must not be accessible by others (chmod o= it)"};
-  if (status.st_uid != 0 && status.st_uid != owner)
-    return Error{ErrorCode::denied, path + ": the key must belong to root or to the daemon's user"};
-  return Handle<BIO>(BIO_new_fd(fd.release(), BIO_CLOSE));  // a FILE would keep its text in a buffer
-}
-
 // SSL objects are the largest thing in a worker's memory: what a session without tickets, resumption or
 // renegotiation does not need is left out.
 void set_policy(SSL_CTX* context) {
@@ -92,23 +65,33 @@ Result<void> set_algorithms(SSL_CTX* context, const TlsSettings& settings) {
   return {};
 }
 
-// OpenSSL would ask on the terminal, and the whole daemon would wait there.
-int no_passphrase(char*, int, int, void* was_asked) {
-  *static_cast<bool*>(was_asked) = true;
-  return -1;
+// Takes what the context shows to clients: the certificate and what stands between it and its authority.
+Result<void> set_certificates(SSL_CTX* context, const std::vector<Handle<X509>>& certificates,
+                              const std::string& file) {
+  for (const Handle<X509>& certificate : certificates) {
+    const bool first = &certificate == &certificates.front();
+    const long set = first ? SSL_CTX_use_certificate(context, certificate.get())
+                           : SSL_CTX_add1_chain_cert(context, certificate.get());
+    if (set != 1) return tls_error(base::escape(file));
+  }
+  return {};
 }
 
-Result<Handle<EVP_PKEY>> load_key(const TlsSettings& settings, const SSL_CTX* context) {
-  auto file = open_key(settings.key_file, settings.key_owner);
-  if (!file) return std::move(file.error());
-  bool was_asked = false;
-  Handle<EVP_PKEY> key(PEM_read_bio_PrivateKey(file->get(), nullptr, no_passphrase, &was_asked));
-  if (was_asked)
-    return Error{ErrorCode::unsupported, settings.key_file + ": the key is protected by a passphrase"};
-  if (!key) return tls_error(settings.key_file);
-  if (X509_check_private_key(SSL_CTX_get0_certificate(context), key.get()) != 1)
-    return tls_error(settings.key_file + ": does not fit " + settings.cert_file);
-  return key;
+// OpenSSL says "key values mismatch" to a chain that begins with the authority too.
+Result<void> check_pair(const std::vector<Handle<X509>>& certificates, const EVP_PKEY* key,
+                        const TlsSettings& settings) {
+  const auto fits = [key](const Handle<X509>& certificate) {
+    return X509_check_private_key(certificate.get(), key) == 1;
+  };
+  const auto found = std::find_if(certificates.begin(), certificates.end(), fits);
+  if (found == certificates.begin()) return {};
+  ERR_clear_error();
+  const std::string key_file = base::escape(settings.key_file), cert_file = base::escape(settings.cert_file);
+  if (found == certificates.end())
+    return Error{ErrorCode::invalid, key_file + ": the key does not fit " + cert_file};
+  return Error{ErrorCode::invalid,
+               cert_file + ": the chain is in the wrong order: the certificate of the key is number " +
+                   std::to_string(found - certificates.begin() + 1) + " and must be the first"};
 }
 
 base::Secret text_of(const EVP_PKEY* key) {
@@ -163,10 +146,14 @@ Result<TlsServer> load_tls_server(const TlsSettings& settings) {
   if (!tls) return tls_error("TLS");
   set_policy(tls.context.get());
   if (auto set = set_algorithms(tls.context.get(), settings); !set) return std::move(set.error());
-  if (SSL_CTX_use_certificate_chain_file(tls.context.get(), settings.cert_file.c_str()) != 1)
-    return tls_error(settings.cert_file);
-  auto key = load_key(settings, tls.context.get());
+  const auto certificates = read_certificates(settings.cert_file);
+  if (!certificates) return certificates.error();
+  if (auto set = set_certificates(tls.context.get(), *certificates, settings.cert_file); !set)
+    return std::move(set.error());
+  auto key = read_private_key(settings.key_file, settings.key_owner);
   if (!key) return std::move(key.error());
+  if (auto checked = check_pair(*certificates, key->get(), settings); !checked)
+    return std::move(checked.error());
   tls.key_text = text_of(key->get());
   tls.key_type = EVP_PKEY_get_base_id(key->get());
   warm_up(tls);

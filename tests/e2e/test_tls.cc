@@ -265,7 +265,7 @@ void files_that_are_no_pair(Fixture& f) {
   ::unlink(f.key_file().c_str());
   f.check(says(refusal(f, {}), f.key_file() + ": "), "a certificate without its key");
   ::mkfifo(f.key_file().c_str(), 0600);
-  f.check(says(refusal(f, {}), "is not a regular file"), "a FIFO does not hang the start");
+  f.check(says(refusal(f, {}), "not a regular file"), "a FIFO does not hang the start");
 }
 
 void a_new_certificate_at_sighup(Fixture& f) {
@@ -301,8 +301,11 @@ void a_bad_certificate_at_sighup(Fixture& f) {
   ::chmod(f.key_file().c_str(), 0644);
   write_file(f.cert_file(), good, 0644);
   reload_says("must not be accessible by others");
+  ::unlink(f.cert_file().c_str());
+  ::mkfifo(f.cert_file().c_str(), 0600);
+  reload_says(f.cert_file() + ": is a FIFO, not a regular file");
   ::unlink(f.key_file().c_str());
-  reload_says(f.key_file());
+  reload_says(f.cert_file());
   ::unlink(f.cert_file().c_str());
   reload_says("missing");
 }

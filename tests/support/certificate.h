@@ -34,6 +34,21 @@ inline std::string key_pem(EVP_PKEY* key, const std::string& passphrase = "") {
   return text_of(out.get());
 }
 
+inline std::string key_der(EVP_PKEY* key) {
+  const base::Handle<BIO> out(::BIO_new(::BIO_s_mem()));
+  ::i2d_PrivateKey_bio(out.get(), key);
+  return text_of(out.get());
+}
+
+inline std::string der_of(const std::string& certificate_pem) {
+  const base::Handle<BIO> in(
+      ::BIO_new_mem_buf(certificate_pem.data(), static_cast<int>(certificate_pem.size())));
+  const base::Handle<X509> certificate(::PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr));
+  const base::Handle<BIO> out(::BIO_new(::BIO_s_mem()));
+  ::i2d_X509_bio(out.get(), certificate.get());
+  return text_of(out.get());
+}
+
 // For localhost, valid from a day ago until `seconds_left` from now.
 inline std::string certificate_pem(EVP_PKEY* key, long seconds_left = 86400L * 30) {
   const base::Handle<X509> certificate(::X509_new());
