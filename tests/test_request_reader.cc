@@ -52,6 +52,7 @@ std::string read_every_way(Speech speech, std::string_view text) {
 constexpr char kMain[] =
     R"({"auth_user": "u", "auth_password": "p", "source_port": 0, "destination_address": "h",)"
     R"( "destination_port": 1, "password": "s"})";
+constexpr char kBom[] = "\xef\xbb\xbf";
 constexpr char kVncap[] = R"({"daddr": "h", "dport": 1, "password": "s"})";
 
 void each_listener_hears_what_it_may(Fixture& f) {
@@ -63,6 +64,8 @@ void each_listener_hears_what_it_may(Fixture& f) {
   } const rows[] = {
       {"login, main", kLogin, kMain, "main: h, dialect main, end 126"},
       {"login, main and a line end", kLogin, std::string(kMain) + "\r\n", "main: h, dialect main, end 126"},
+      {"login, main and a byte order mark", kLogin, kBom + std::string(kMain),
+       "main: h, dialect main, end 129"},
       {"login, vncap", kLogin, std::string(kVncap) + "\r\n",
        "main: this dialect (daddr) has no login and is not spoken here"},
       {"login, no JSON", kLogin, "x\r\n", "main: not a JSON object"},
@@ -70,6 +73,8 @@ void each_listener_hears_what_it_may(Fixture& f) {
       {"login, half of it", kLogin, R"({"daddr")", "main: more"},
 
       {"socket, main", kSocket, kMain, "main: h, dialect main, end 126"},
+      {"socket, main and a byte order mark", kSocket, kBom + std::string(kMain),
+       "main: h, dialect main, end 129"},
       {"socket, main in lines", kSocket,
        "\n{\"source_port\": 0,\n\"destination_address\": \"h\",\n\"destination_port\": 1}\n",
        "main: h, dialect main, end 70"},
@@ -88,6 +93,10 @@ void each_listener_hears_what_it_may(Fixture& f) {
 
       {"line, vncap", kLine, std::string(kVncap) + "\r\n", "vncap: h, dialect vncap, end 45"},
       {"line, vncap with LF alone", kLine, std::string(kVncap) + "\n", "vncap: h, dialect vncap, end 44"},
+      {"line, a byte order mark first", kLine, kBom + std::string(kVncap) + "\r\n",
+       "vncap: h, dialect vncap, end 48"},
+      {"line, half a byte order mark", kLine, "\xef\xbb" + std::string(kVncap) + "\r\n",
+       "vncap: not a JSON object"},
       {"line, blanks around", kLine, " " + std::string(kVncap) + " \r\n", "vncap: h, dialect vncap, end 47"},
       {"line, vncap without its end", kLine, kVncap, "vncap: more"},
       {"line, CR alone", kLine, std::string(kVncap) + "\r", "vncap: more"},

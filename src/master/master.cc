@@ -38,9 +38,6 @@ milliseconds capped(milliseconds asked, milliseconds allowed) {
 bool is_websocket(proto::ViewerType type) {
   return type == proto::ViewerType::vnc_ws || type == proto::ViewerType::vnc_wss;
 }
-bool is_tls(proto::ViewerType type) {
-  return type == proto::ViewerType::vnc_tls || type == proto::ViewerType::vnc_wss;
-}
 
 std::string shown_address(const std::string& address) {
   return means_everywhere(address) ? "*" : address;
@@ -118,9 +115,8 @@ void Master::requested(uint64_t conn, const std::string& who, proto::Request req
     base::log_warning("F%u FAILED forwarding: %s", id, failure.reason.c_str());
     answer(id, failure);
   };
-  if (is_tls(request.type) && !certificates_.viewers)
-    return refuse({FailureCode::unsupported_type,
-                   std::string(to_string(request.type)) + " not supported: the proxy has no certificate"});
+  if (proto::needs_certificate(request.type) && !certificates_.viewers)
+    return refuse(proto::no_certificate_for(request.type));
   auto granted = request.source_port_is_a_wish ? ports_.grant_if_free(wanted) : ports_.grant(wanted);
   if (auto* failure = std::get_if<Failure>(&granted)) return refuse(*failure);
   auto& lease = std::get<Lease>(granted);
@@ -176,7 +172,7 @@ ipc::Handover Master::hand_over(uint32_t id, proto::Request request, Lease lease
   handover.connect_timeout = connect_timeout(request);
   handover.auth_timeout = auth_timeout(request);
   handover.auth_attempts = options_.auth_attempts;
-  if (is_tls(request.type)) handover.tls = net::share(certificates_.viewers);
+  if (proto::needs_certificate(request.type)) handover.tls = net::share(certificates_.viewers);
   if (web_ && is_websocket(request.type)) handover.web = base::Fd(::fcntl(web_.get(), F_DUPFD_CLOEXEC, 0));
   handover.ws_ping_interval = options_.ws_ping_interval;
   handover.channel = std::move(channel);
@@ -197,8 +193,9 @@ bool Master::answer(uint32_t id, const std::optional<Failure>& failure) {
 std::string Master::page_url(proto::ViewerType type, uint16_t port) const {
   if (!web_ || !is_websocket(type)) return "";
   const bool v6 = proxy_address_.find(':') != std::string::npos;
-  return (is_tls(type) ? "https://" : "http://") + (v6 ? "[" + proxy_address_ + "]" : proxy_address_) + ":" +
-         std::to_string(port) + "/vnc.html?autoconnect=true";
+  return (proto::needs_certificate(type) ? "https://" : "http://") +
+         (v6 ? "[" + proxy_address_ + "]" : proxy_address_) + ":" + std::to_string(port) +
+         "/vnc.html?autoconnect=true";
 }
 
 void Master::fork_failed(uint32_t id, int error) {

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <vector>
 
 #include "proto/json_fields.h"
 #include "vncauthproxy/base/handles.h"
@@ -36,6 +37,17 @@ std::optional<ViewerType> viewer_type(std::string_view word) {
   return std::nullopt;
 }
 
+// "vnc, vnc-ws and vnc-tls", of those that `wanted` names.
+std::string list_types(bool (*wanted)(ViewerType)) {
+  std::vector<std::string_view> words;
+  for (size_t i = 0; i < kTypeWords.size(); ++i)
+    if (wanted(static_cast<ViewerType>(i))) words.push_back(kTypeWords[i]);
+  std::string text;
+  for (size_t i = 0; i < words.size(); ++i)
+    text.append(i == 0 ? "" : i + 1 == words.size() ? " and " : ", ").append(words[i]);
+  return text;
+}
+
 uint16_t source_port(Fields& fields) {
   const auto port = fields.integer("source_port");
   if (port && (*port == 0 || (*port >= kFirstOpenPort && *port <= UINT16_MAX)))
@@ -60,11 +72,12 @@ std::variant<Request, Failure> read_request(const json_t* object, bool with_logi
   if (with_login && fields.present("daddr") && !fields.present("destination_address"))
     return Failure{FailureCode::bad_request, "this dialect (daddr) has no login and is not spoken here"};
   Request request;
-  if (::json_object_get(object, "type") != nullptr) {
+  if (fields.present("type")) {
     const std::string_view word = fields.text("type");
     const std::optional<ViewerType> type = viewer_type(word);
     if (fields.problem().empty() && !type)
-      return Failure{FailureCode::unsupported_type, base::escape(word) + " not supported"};
+      return Failure{FailureCode::unsupported_type, base::escape(word) + " not supported: the types are " +
+                                                        list_types([](ViewerType) { return true; })};
     request.type = type.value_or(ViewerType::vnc);
   }
   if (with_login) {
@@ -185,6 +198,12 @@ base::Result<void> ObjectFramer::take(char c) {
     return Error{ErrorCode::too_large,
                  "a request of more than " + std::to_string(kMaxRequestBytes) + " bytes"};
   ++seen_;
+  if (marked_ < kByteOrderMark.size() && marked_ + 1 == seen_ && c == kByteOrderMark[marked_]) {
+    ++marked_;
+    return {};
+  }
+  const bool half_marked = marked_ != 0 && marked_ != kByteOrderMark.size();
+  if (half_marked) return Error{ErrorCode::invalid, "not a JSON object"};
   if (in_string_) {
     take_in_string(c);
   } else if (c == '"' && phase_ == Phase::inside) {
@@ -216,6 +235,12 @@ std::variant<Request, Failure> parse_request(std::string_view object, bool with_
   const auto parsed = parse_object(object);
   if (const auto* failure = std::get_if<Failure>(&parsed)) return *failure;
   return read_request(std::get<base::Handle<json_t>>(parsed).get(), with_login);
+}
+
+Failure no_certificate_for(ViewerType type) {
+  return {FailureCode::unsupported_type,
+          std::string(to_string(type)) + " not supported: the proxy has no certificate, so there are " +
+              list_types([](ViewerType each) { return !needs_certificate(each); })};
 }
 
 base::Secret one_time_password() {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "vncauthproxy/base/clock.h"
 
@@ -26,6 +27,13 @@ std::optional<int64_t> digits(std::string_view text) {
   return value;
 }
 
+// What some languages make of a whole number on its way through JSON: 5900.0.
+std::optional<int64_t> whole(double value) {
+  constexpr double kMaxWhole = 1e15;  // far above all that is asked for, and exact
+  if (std::abs(value) > kMaxWhole || value != std::trunc(value)) return std::nullopt;
+  return static_cast<int64_t>(value);
+}
+
 bool has_blank_or_control(std::string_view text) {
   for (const char c : text)
     if (static_cast<unsigned char>(c) <= ' ' || c == '\x7f') return true;
@@ -43,6 +51,7 @@ Failure not_json(const json_error_t& error) {
 }  // namespace
 
 std::variant<base::Handle<json_t>, Failure> parse_object(std::string_view text) {
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   json_error_t error{};
   base::Handle<json_t> root(
       ::json_loadb(text.data(), text.size(), JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error));
@@ -87,6 +96,7 @@ std::optional<int64_t> Fields::integer(const char* key) {
   const json_t* value = required(key);
   if (value == nullptr) return std::nullopt;
   if (json_is_integer(value)) return ::json_integer_value(value);
+  if (json_is_real(value)) return whole(::json_real_value(value));
   if (json_is_string(value))
     return digits(std::string_view(::json_string_value(value), ::json_string_length(value)));
   return std::nullopt;

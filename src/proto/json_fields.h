@@ -16,7 +16,7 @@
 
 namespace vncauthproxy::proto {
 
-// All of `text` as one JSON object; a key that stands twice is refused.
+// All of `text` as one JSON object, behind a byte order mark or not; a key that stands twice is refused.
 std::variant<base::Handle<json_t>, Failure> parse_object(std::string_view text);
 
 // The request of an object, in its dialect.
@@ -43,7 +43,8 @@ class Fields {
   std::string_view short_text(const char* key, size_t max_bytes);
   uint16_t port(const char* key);     // 1 to 65535
   std::string host(const char* key);  // not empty, without blanks and control characters
-  // A number, or a string of digits between blanks; nullopt is not yet a complaint unless the key is missing.
+  // A whole number, 5900 or 5900.0, or a string of digits between blanks; nullopt is not yet a complaint
+  // unless the key is missing.
   std::optional<int64_t> integer(const char* key);
 
   // Optional keys: missing and null are the same.

@@ -112,7 +112,7 @@ void malformed_requests_are_told_so(Fixture& f) {
     rows.push_back(request_with(f, key, "true"));
   }
   for (const char* port : {"-1", "65536", "99999999999999999999", "1.5", "\"\"", "\"12x\"", "\"-1\"",
-                           "\"65536\"", "\"0x50\"", "1e3"}) {
+                           "\"65536\"", "\"0x50\"", "\"5900.0\"", "1000.5"}) {
     rows.push_back(request_with(f, "source_port", port));
     rows.push_back(request_with(f, "destination_port", port));
   }
@@ -158,7 +158,13 @@ void unknown_types_are_named_as_such(Fixture& f) {
     const Reply reply = f.daemon.request(request_with(f, "type", type));
     f.check(reply.failed("unsupported_type") || reply.failed("bad_request"), reply.text);
   }
-  f.check(f.daemon.request(request_with(f, "type", "\"rdp\"")).failed("unsupported_type"));
+  const Reply reply = f.daemon.request(request_with(f, "type", "\"rdp\""));
+  f.check(reply.failed("unsupported_type"), reply.text);
+  for (const char* type : {"vnc,", "vnc-ws,", "vnc-wss ", "vnc-tls"})
+    f.check(reply.reason.find(type) != std::string::npos, reply.text);
+  const Reply lacking = f.daemon.request(request_with(f, "type", "\"vnc-wss\""));
+  f.check(lacking.failed("unsupported_type") && lacking.reason.ends_with("there are vnc and vnc-ws"),
+          lacking.text);
 }
 
 void unknown_user_and_wrong_password_look_the_same(Fixture& f) {
@@ -184,10 +190,13 @@ void lenient_where_the_old_one_was(Fixture& f) {
   f.check(works(f.daemon.request(request_with(f, "source_port", "\"0\""))), "a string of digits");
   f.check(works(f.daemon.request(request_with(f, "destination_port", "\"" + port + "\""))),
           "a string of digits");
+  f.check(works(f.daemon.request(request_with(f, "destination_port", port + ".0"))), "a whole number");
+  f.check(works(f.daemon.request(request_with(f, "type", "null"))), "a null type is a missing one");
   std::string text = request_with(f, "", "");
   text.insert(1, "\"more\": {\"a\": [1, \"}\", \"\\\"{\"]}, ");
   f.check(works(f.daemon.request(text)), "extra keys");
   f.check(works(f.daemon.request(" \r\n\t" + request_with(f, "", "") + "\r\n")), "blanks around");
+  f.check(works(f.daemon.request("\xef\xbb\xbf" + request_with(f, "", ""))), "a byte order mark");
 }
 
 void a_port_can_be_asked_for(Fixture& f) {

@@ -22,6 +22,9 @@ inline constexpr size_t kMaxReplyBytes = 999;  // the callers read once, 1024 by
 
 enum class ViewerType : uint8_t { vnc, vnc_ws, vnc_wss, vnc_tls };
 std::string_view to_string(ViewerType type);  // "vnc-ws": the word of the request
+inline bool needs_certificate(ViewerType type) {
+  return type == ViewerType::vnc_tls || type == ViewerType::vnc_wss;
+}
 
 // Why a request failed; the words are part of the protocol and never change.
 enum class FailureCode : uint8_t {
@@ -64,8 +67,12 @@ struct Request {
   std::chrono::milliseconds auth_timeout{};     // likewise
 };
 
+// Some editors and languages write it before the first character of UTF-8. It is skipped there.
+inline constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
 // Finds the end of the first JSON object of a stream, whatever pieces it comes in. Only braces, brackets and
-// strings are looked at; whether it is JSON is parse_request()'s business.
+// strings are looked at; whether it is JSON is parse_request()'s business. A byte order mark and blanks may
+// stand before the object.
 class ObjectFramer {
  public:
   // True once the object is complete: everything up to and including byte end() belongs to it. Errors:
@@ -81,6 +88,7 @@ class ObjectFramer {
   void take_in_string(char c);
 
   size_t seen_ = 0;
+  size_t marked_ = 0;  // bytes of the byte order mark
   size_t depth_ = 0;
   Phase phase_ = Phase::before;
   bool in_string_ = false;
@@ -88,9 +96,12 @@ class ObjectFramer {
   std::optional<base::Error> failed_;
 };
 
-// A missing type is vnc, ports may be strings of digits, extra keys are ignored. The reason never quotes a
-// secret. Without a login its keys are not looked at.
+// A type that is missing or null is vnc, ports may be strings of digits, extra keys are ignored. The reason
+// never quotes a secret. Without a login its keys are not looked at.
 std::variant<Request, Failure> parse_request(std::string_view object, bool with_login = true);
+
+// The daemon has no certificate, which `type` needs.
+Failure no_certificate_for(ViewerType type);
 
 // Eight letters and digits, all equally likely: what VNC Authentication has room for.
 base::Secret one_time_password();
