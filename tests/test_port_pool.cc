@@ -32,7 +32,9 @@ struct Fixture {
     if (first == 0) throw std::runtime_error("no free ports");
     renew();
   }
-  void renew() { pool = std::make_unique<PortPool>(endpoints_of({"127.0.0.1"}), first, last); }
+  void renew(std::initializer_list<const char*> hosts = {"127.0.0.1"}) {
+    pool = std::make_unique<PortPool>(endpoints_of(hosts), first, last);
+  }
 
   // The port, whose sockets are then in `leases`; 0 and `failure`.
   uint16_t grant(uint16_t wanted = 0) {
@@ -200,6 +202,26 @@ void without_descriptors_it_is_busy_and_loses_no_port(Fixture& f) {
   assert_true(all);
 }
 
+bool fails_inside(Fixture& f, std::initializer_list<const char*> hosts) {
+  f.make(4);
+  f.renew(hosts);
+  bool all = true;
+  for (const uint16_t wanted : {uint16_t{0}, f.first})
+    all = all && f.grant(wanted) == 0 &&
+          f.failed_with(FailureCode::internal, "Cannot assign requested address");
+  return all && f.pool->leased() == 0;
+}
+
+// To come again in a second is of no use then: no port can be had until somebody mends the address.
+void an_address_of_another_machine_is_no_busyness(Fixture& f) {
+  const bool v4 = fails_inside(f, {"192.0.2.1"});
+  const bool v6 = !testing::ipv6_works() || fails_inside(f, {"2001:db8::1"});
+  const bool second = fails_inside(f, {"127.0.0.1", "192.0.2.1"});
+  assert_true(v4);
+  assert_true(v6);
+  assert_true(second);
+}
+
 // ---- a port that was asked for
 
 void a_wanted_port_is_given_or_nothing(Fixture& f) {
@@ -303,6 +325,7 @@ int main() {
       TEST(Fixture, the_longest_rest_ends_first),
       TEST(Fixture, a_stranger_costs_one_more_turn),
       TEST(Fixture, without_descriptors_it_is_busy_and_loses_no_port),
+      TEST(Fixture, an_address_of_another_machine_is_no_busyness),
       TEST(Fixture, a_wanted_port_is_given_or_nothing),
       TEST(Fixture, a_leased_port_that_listens_no_more_is_not_given),
       TEST(Fixture, a_wanted_port_may_lie_outside_the_pool),

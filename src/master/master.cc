@@ -112,7 +112,9 @@ void Master::requested(uint64_t conn, const std::string& who, proto::Request req
   }
   asked_.emplace(id, std::move(asked));
   const auto refuse = [this, id](const Failure& failure) {
-    base::log_warning("F%u FAILED forwarding: %s", id, failure.reason.c_str());
+    const bool ours = failure.code == FailureCode::internal;
+    base::log_line(ours ? base::LogLevel::error : base::LogLevel::warning,
+                   "F" + std::to_string(id) + " FAILED forwarding: " + failure.reason);
     answer(id, failure);
   };
   if (proto::needs_certificate(request.type) && !certificates_.viewers)

@@ -15,6 +15,17 @@ using base::ErrorCode;
 using proto::Failure;
 using proto::FailureCode;
 
+namespace {
+
+// A shortage passes: the client may come again. Anything else, such as an address that this machine does not
+// have, stays until the operator mends it.
+Failure cannot_listen(const base::Error& error) {
+  const bool passes = error.code == ErrorCode::exhausted;
+  return {passes ? FailureCode::busy : FailureCode::internal, error.detail};
+}
+
+}  // namespace
+
 PortPool::PortPool(std::vector<base::Endpoint> endpoints, uint16_t min_port, uint16_t max_port)
     : endpoints_(std::move(endpoints)), min_port_(min_port), max_port_(max_port) {
   free_.reserve(static_cast<size_t>(max_port - min_port) + 1);
@@ -40,8 +51,7 @@ std::variant<Lease, Failure> PortPool::grant(uint16_t wanted) {
       return Lease{port, std::move(*listeners)};
     }
     resting_.push_back({port, now});
-    if (listeners.error().code != ErrorCode::in_use)
-      return Failure{FailureCode::busy, listeners.error().detail};
+    if (listeners.error().code != ErrorCode::in_use) return cannot_listen(listeners.error());
   }
   return Failure{FailureCode::no_port,
                  "no free port between " + std::to_string(min_port_) + " and " + std::to_string(max_port_)};
@@ -62,7 +72,7 @@ std::variant<Lease, Failure> PortPool::grant_wanted(uint16_t port) {
   if (!listeners) {
     if (in_pool(port)) resting_.push_back({port, Clock::now()});
     if (listeners.error().code == ErrorCode::in_use) return taken("is in use");
-    return Failure{FailureCode::busy, listeners.error().detail};
+    return cannot_listen(listeners.error());
   }
   ++leased_;
   return Lease{port, std::move(*listeners)};

@@ -31,7 +31,7 @@ class PortPool {
   PortPool(std::vector<base::Endpoint> endpoints, uint16_t min_port, uint16_t max_port);
 
   // `wanted` 0: a free port at random. Any other: that one, which need not be of the pool. Failures: no_port,
-  // port_in_use, busy (out of descriptors).
+  // port_in_use, busy (out of descriptors), internal (an address that cannot be listened on).
   std::variant<Lease, proto::Failure> grant(uint16_t wanted);
   // `wished` is no more than that: if it is of the pool and free, that one, else any.
   std::variant<Lease, proto::Failure> grant_if_free(uint16_t wished);
