@@ -70,7 +70,7 @@ void ControlConn::readable() {
 void ControlConn::requested(proto::Request request) {
   if (speech_.login && !host_.login_ok(request))
     return refuse({FailureCode::auth_failed, "vncauthproxy authentication failure: wrong user or password"},
-                  host_.login_failed(peer_));
+                  host_.login_failed(peer_), " (user \"" + base::escape(request.auth_user) + "\")");
   phase_ = Phase::pending;
   read_.arm(false);
   deadline_.stop();  // from here on the worker's counts
@@ -79,8 +79,9 @@ void ControlConn::requested(proto::Request request) {
   host_.requested(*this, std::move(request));
 }
 
-void ControlConn::refuse(const Failure& failure, std::chrono::milliseconds delay) {
-  base::log_warning("control client %s refused: %s", peer_name().c_str(), failure.reason.c_str());
+void ControlConn::refuse(const Failure& failure, std::chrono::milliseconds delay, const std::string& note) {
+  base::log_warning("control client %s refused: %s%s", peer_name().c_str(), failure.reason.c_str(),
+                    note.c_str());
   if (!stream_.established()) return host_.closed(*this);  // it could not read an answer
   host_.request_over(*this);
   room_ = {};

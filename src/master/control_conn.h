@@ -56,8 +56,9 @@ class ControlConn {
 
   // The one reply, then the end. False: the peer cannot be reached any more. May destroy this.
   bool reply(const proto::Reply& reply);
-  // A request that fails before it became one; says so in the log.
-  void refuse(const proto::Failure& failure, std::chrono::milliseconds delay = {});
+  // A request that fails before it became one; says so in the log, with the note, which is not for the peer.
+  void refuse(const proto::Failure& failure, std::chrono::milliseconds delay = {},
+              const std::string& note = {});
   void add_tls_secrets(net::TlsSecrets& secrets) const { stream_.add_secrets(secrets); }
 
  private:

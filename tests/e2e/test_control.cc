@@ -173,6 +173,8 @@ void unknown_user_and_wrong_password_look_the_same(Fixture& f) {
   const Reply first = f.daemon.request(unknown), second = f.daemon.request(wrong);
   f.check(first.failed("auth_failed"), first.text);
   f.check(first.text == second.text, second.text);
+  f.check(f.daemon.wait_log("wrong user or password (user \"nobodyhere\")"), "the log tells who it was");
+  f.check(f.daemon.wait_log("wrong user or password (user \"tester\")"), "the log tells who it was");
   for (const char* user : {"\"\"", "\"tester\\u0000\"", "\"tester:\"", "\"TESTER\"", "\"tester \""}) {
     const Reply reply = f.daemon.request(request_with(f, "auth_user", user));
     f.check(reply.failed("auth_failed") || reply.failed("bad_request"), reply.text);
