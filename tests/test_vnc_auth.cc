@@ -2,6 +2,7 @@
 // The arithmetic of VNC Authentication against vectors that were computed with other implementations.
 #include "vncauthproxy/proto/vnc_auth.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "tests/support/cmocka_cxx.h"
@@ -61,6 +62,62 @@ void answers_as_other_implementations_do(Fixture& f) {
     const bool right = passes(row.password, row.challenge, expected);
     assert_true(right);
   }
+}
+
+// Responses of noVNC 1.3 in Node, whose key is made of the characters' codes.
+void takes_a_password_beyond_ascii_in_either_form(Fixture& f) {
+  struct {
+    const char* name;
+    std::string_view password, as_codes, by_novnc;
+  } const rows[] = {
+      {"one form", "password", "password", "b866924125c8eebb9debc1db61c538e2"},
+      {"Western", "p\xc3\xa4sswort", "p\xe4sswort", "0653434db83208f6a3610fe77601799a"},
+      {"above Latin-1", "\xe2\x82\xac", "\xac", "78c744d417ec22f3de368f022b6cf49d"},
+      {"two codes", "\xf0\x9f\x98\x80x", "\x3d\0x"sv, "ea20ce2ee6609aaeacd846febdfc29db"},
+  };
+  assert_true(f.prepared);
+  for (const auto& row : rows) {
+    print_message("  %s\n", row.name);
+    const Response from_codes = from_hex(row.by_novnc);
+    const Response same = vnc_response(base::Secret(row.as_codes), kCounting);
+    assert_memory_equal(same.data(), from_codes.data(), same.size());
+    const Response from_utf8 = vnc_response(base::Secret(row.password), kCounting);
+    Response mixed = from_utf8;
+    std::copy_n(from_codes.begin(), 8, mixed.begin());
+    const bool two = from_codes != from_utf8;
+    const bool taken =
+        passes(row.password, kCounting, from_codes) && passes(row.password, kCounting, from_utf8);
+    const bool mixture = passes(row.password, kCounting, mixed);
+    const bool told = has_two_forms(base::Secret(row.password)) == two;
+    assert_true(taken);
+    assert_int_equal(mixture, !two);
+    assert_true(told);
+  }
+}
+
+void eight_bytes_of_each_form_count(Fixture&) {
+  struct {
+    std::string_view password;
+    bool two_forms;
+  } const rows[] = {{"1234567", false}, {"12345678\xc3\xa4", false}, {"1234567\xc3\xa4", true},
+                    {"", false},        {"\xc3\xa4", true},          {"\xc4\x80", true}};
+  for (const auto& row : rows) {
+    const bool two_forms = has_two_forms(base::Secret(row.password));
+    assert_int_equal(two_forms, row.two_forms);
+  }
+  const Response cut = vnc_response(base::Secret("1234567\xe4"), kCounting);
+  const bool right = passes("1234567\xc3\xa4 and more", kCounting, cut);
+  assert_true(right);
+}
+
+// The codes of U+0100 and U+0200 end in zero bytes.
+void no_form_is_an_empty_password(Fixture&) {
+  const Response to_empty = vnc_response(base::Secret(""), kCounting);
+  const bool empty =
+      passes("\xc4\x80\xc8\x80", kCounting, to_empty) || passes("\xc2\x80", kCounting, to_empty);
+  const bool itself = passes("\xc4\x80", kCounting, vnc_response(base::Secret("\xc4\x80"), kCounting));
+  assert_false(empty);
+  assert_true(itself);
 }
 
 void refuses_all_but_the_right_response(Fixture&) {
@@ -123,6 +180,9 @@ int main() {
   using namespace vncauthproxy::proto;
   const CMUnitTest tests[] = {
       TEST(Fixture, answers_as_other_implementations_do),
+      TEST(Fixture, takes_a_password_beyond_ascii_in_either_form),
+      TEST(Fixture, eight_bytes_of_each_form_count),
+      TEST(Fixture, no_form_is_an_empty_password),
       TEST(Fixture, refuses_all_but_the_right_response),
       TEST(NoFixture, without_a_trial_nothing_passes),
       TEST(Fixture, each_draw_is_another_trial),

@@ -166,7 +166,7 @@ void refuses_what_is_no_object(Fixture& f) {
 }
 
 void answers_byte_by_byte(Fixture& f) {
-  f.seen = to_vncap(Success{5801, "h", "", "", true});
+  f.seen = to_vncap(Success{5801, "h", "", "", "a warning"});
   assert_string_equal(f.seen.c_str(), "5801\r\n");
   f.seen = to_vncap(Success{25123, "h", "", "Abc12345"});
   assert_string_equal(f.seen.c_str(), "25123 Abc12345\r\n");

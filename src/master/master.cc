@@ -105,7 +105,8 @@ void Master::requested(uint64_t conn, const std::string& who, proto::Request req
   const uint32_t id = next_id_++;
   const uint16_t wanted = request.source_port;
   base::log_info("F%u asked for by %s: %s", id, who.c_str(), std::string(to_string(request.type)).c_str());
-  Asked asked{conn, request.type, 0, {}, request.password.size() > proto::kPasswordSize};
+  Asked asked{conn, request.type, 0, {}, warning(request)};
+  if (!asked.warning.empty()) base::log_info("F%u %s", id, asked.warning.c_str());
   if (request.password.empty()) {
     asked.made_password = proto::one_time_password();
     request.password = base::Secret(asked.made_password.reveal());
@@ -156,6 +157,20 @@ milliseconds Master::auth_timeout(const proto::Request& request) const {
   return capped(request.auth_timeout, options_.auth_timeout);
 }
 
+// What is done otherwise than the request may have meant, for people.
+std::string Master::warning(const proto::Request& request) const {
+  std::string text;
+  const auto add = [&text](const std::string& sentence) { text += (text.empty() ? "" : "; ") + sentence; };
+  if (request.password.size() > proto::kPasswordSize) add("only the first 8 bytes of the password count");
+  if (proto::has_two_forms(request.password))
+    add("the password has characters beyond ASCII, which viewers encode in different ways");
+  if (connect_timeout(request) < request.connect_timeout)
+    add("connect_timeout is cut to " + base::seconds_text(connect_timeout(request)));
+  if (auth_timeout(request) < request.auth_timeout)
+    add("auth_timeout is cut to " + base::seconds_text(auth_timeout(request)));
+  return text;
+}
+
 ipc::Handover Master::hand_over(uint32_t id, proto::Request request, Lease lease, base::Fd channel) const {
   ipc::Handover handover;
   handover.id = id;
@@ -188,7 +203,7 @@ bool Master::answer(uint32_t id, const std::optional<Failure>& failure) {
   const Asked& success = asked.mapped();
   return control_.reply(success.conn,
                         proto::Success{success.port, proxy_address_, page_url(success.type, success.port),
-                                       success.made_password.reveal(), success.password_is_cut});
+                                       success.made_password.reveal(), success.warning});
 }
 
 // noVNC's page finds its way back to this port by itself.

@@ -39,6 +39,7 @@ class Master {
   std::chrono::milliseconds server_timeout(const proto::Request& request) const;
   std::chrono::milliseconds connect_timeout(const proto::Request& request) const;
   std::chrono::milliseconds auth_timeout(const proto::Request& request) const;
+  std::string warning(const proto::Request& request) const;
   bool answer(uint32_t id, const std::optional<proto::Failure>& failure);
   ipc::Handover hand_over(uint32_t id, proto::Request request, Lease lease, base::Fd channel) const;
   std::string page_url(proto::ViewerType type, uint16_t port) const;
@@ -52,7 +53,7 @@ class Master {
     proto::ViewerType type;
     uint16_t port;
     base::Secret made_password;  // empty: the control client chose it
-    bool password_is_cut;
+    std::string warning;         // for the reply
   };
 
   const base::Options& options_;

@@ -11,6 +11,7 @@
 #include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/heap.h"
 #include "vncauthproxy/base/log.h"
+#include "vncauthproxy/base/utf8.h"
 #include "vncauthproxy/proto/vnc_auth.h"
 
 namespace vncauthproxy::proto {
@@ -100,29 +101,6 @@ namespace {
 
 // ---- replies
 
-// Takes the first character of UTF-8 text, which is not empty; U+FFFD for each byte that is not part of one.
-char32_t take_character(std::string_view& text) {
-  constexpr char32_t kReplacement = 0xFFFD;
-  const auto byte = [&text](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  const size_t size = lead < 0x80         ? 1
-                      : lead >> 5 == 0x6  ? 2
-                      : lead >> 4 == 0xE  ? 3
-                      : lead >> 3 == 0x1E ? 4
-                                          : 0;
-  char32_t character = size < 2 ? lead : lead & (0x7FU >> size);
-  bool valid = size != 0 && size <= text.size();
-  for (size_t i = 1; valid && i < size; ++i) {
-    valid = byte(i) >> 6 == 0x2;
-    character = character << 6 | (byte(i) & 0x3FU);
-  }
-  constexpr char32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};  // else the form is longer than it need be
-  valid = valid && character >= kSmallest[size] && character <= 0x10FFFF &&
-          (character < 0xD800 || character > 0xDFFF);
-  text.remove_prefix(valid ? size : 1);
-  return valid ? character : kReplacement;
-}
-
 std::string unicode_escape(unsigned unit) {
   constexpr std::string_view kHex = "0123456789abcdef";
   std::string text = "\\u";
@@ -161,7 +139,7 @@ std::string with_text(std::string before, std::string_view text, const std::stri
   std::string reply = std::move(before) + '"';
   const size_t room = kMaxReplyBytes - 1 - after.size();
   while (!text.empty()) {
-    const std::string next = json_character(take_character(text));
+    const std::string next = json_character(base::take_character(text));
     if (reply.size() + next.size() > room) break;
     reply += next;
   }
@@ -258,7 +236,7 @@ std::string to_json(const Success& success) {
   after.reserve(kMaxReplyBytes);
   const std::string url = with_text(", \"url\": ", success.url, "");
   if (!success.url.empty() && url.size() <= kMaxUrlBytes) after.append(url);
-  if (success.password_is_cut) after += ", \"warning\": \"only the first 8 bytes of the password count\"";
+  if (!success.warning.empty()) after.append(", \"warning\": \"").append(success.warning).append("\"");
   if (!success.made_password.empty())
     after.append(", \"password\": \"").append(success.made_password).append("\"");
   after += '}';

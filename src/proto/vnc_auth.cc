@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vncauthproxy/proto/vnc_auth.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
 #include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/process.h"
+#include "vncauthproxy/base/utf8.h"
 
 namespace vncauthproxy::proto {
 namespace {
@@ -34,13 +36,46 @@ uint8_t reverse_bits(uint8_t byte) {
   return static_cast<uint8_t>(reversed);
 }
 
+// What counts of a password, in one of its forms. Wiped when it goes.
+struct PasswordBytes : std::array<uint8_t, kPasswordSize> {
+  PasswordBytes() : array{} {}
+  PasswordBytes(const PasswordBytes&) = default;
+  ~PasswordBytes() { base::wipe(*this); }
+
+  // As DES sees it, to which bit 7 is parity.
+  bool same_key(const PasswordBytes& other) const {
+    unsigned difference = 0;
+    for (size_t i = 0; i < size(); ++i) difference |= ((*this)[i] ^ other[i]) & 0x7FU;
+    return difference == 0;
+  }
+};
+
+PasswordBytes first_bytes(std::string_view password) {
+  PasswordBytes bytes;
+  password = password.substr(0, bytes.size());
+  std::copy(password.begin(), password.end(), bytes.begin());
+  return bytes;
+}
+
+PasswordBytes character_codes(std::string_view password) {
+  PasswordBytes bytes;
+  size_t filled = 0;
+  const auto put = [&](char32_t code) {
+    if (filled < bytes.size()) bytes[filled++] = static_cast<uint8_t>(code & 0xFF);
+  };
+  while (!password.empty() && filled < bytes.size()) {
+    const char32_t character = base::take_character(password);
+    const char32_t above = character - 0x10000;  // two codes, of which the lower bytes are these
+    if (character > 0xFFFF) put(above >> 10);
+    put(character > 0xFFFF ? above & 0x3FF : character);
+  }
+  return bytes;
+}
+
 // Triple DES with three equal keys is single DES, which OpenSSL 3 has in its legacy provider alone. VNC
 // counts the bits of a key byte from the other end than DES does.
-void derive_key(std::string_view password, std::span<uint8_t, kCipherKeySize> key) {
-  for (size_t i = 0; i < kCipherKeySize; ++i) {
-    const size_t at = i % kPasswordSize;
-    key[i] = at < password.size() ? reverse_bits(static_cast<uint8_t>(password[at])) : uint8_t{0};
-  }
+void derive_key(const PasswordBytes& password, std::span<uint8_t, kCipherKeySize> key) {
+  for (size_t i = 0; i < kCipherKeySize; ++i) key[i] = reverse_bits(password[i % password.size()]);
 }
 
 void encrypt(std::span<const uint8_t, kCipherKeySize> key, const Challenge& challenge, Response& response) {
@@ -52,6 +87,15 @@ void encrypt(std::span<const uint8_t, kCipherKeySize> key, const Challenge& chal
                           static_cast<int>(challenge.size())) != 1 ||
       written != static_cast<int>(response.size()) || !set_key(context, nullptr, kNoKey))
     throw std::runtime_error("the DES cipher of VNC Authentication does not work");
+}
+
+Response respond(const PasswordBytes& password, const Challenge& challenge) {
+  std::array<uint8_t, kCipherKeySize> key;
+  Response response{};
+  derive_key(password, key);
+  encrypt(key, challenge, response);
+  base::wipe(key);
+  return response;
 }
 
 }  // namespace
@@ -80,22 +124,34 @@ Challenge new_challenge() {
 }
 
 Response vnc_response(const base::Secret& password, const Challenge& challenge) {
-  std::array<uint8_t, kCipherKeySize> key;
-  Response response{};
-  derive_key(password.reveal(), key);
-  encrypt(key, challenge, response);
-  base::wipe(key);
-  return response;
+  return respond(first_bytes(password.reveal()), challenge);
+}
+
+bool has_two_forms(const base::Secret& password) {
+  return !first_bytes(password.reveal()).same_key(character_codes(password.reveal()));
 }
 
 bool Trial::passed_by(base::Bytes response) const {
-  return !expected.empty() && base::equal_secrets(base::as_bytes(expected.reveal()), response);
+  if (expected.empty()) return false;
+  const base::Bytes both = base::as_bytes(expected.reveal());
+  const bool first = base::equal_secrets(both.first(kChallengeSize), response);
+  const bool second = base::equal_secrets(both.last(kChallengeSize), response);
+  return static_cast<int>(first) + static_cast<int>(second) != 0;  // neither spares the other
 }
 
 Trial make_trial(const base::Secret& password, const Challenge& challenge) {
-  Response response = vnc_response(password, challenge);
-  Trial trial{challenge, base::Secret(base::as_text(response))};
+  const PasswordBytes bytes = first_bytes(password.reveal());
+  PasswordBytes codes = character_codes(password.reveal());
+  // Characters whose codes end in zero bytes alone would be an empty password.
+  if (codes.same_key(PasswordBytes())) codes = bytes;
+  std::array<uint8_t, 2 * kChallengeSize> both;
+  Response response = respond(bytes, challenge);
+  std::copy(response.begin(), response.end(), both.begin());
+  if (!codes.same_key(bytes)) response = respond(codes, challenge);
+  std::copy(response.begin(), response.end(), both.begin() + kChallengeSize);
+  Trial trial{challenge, base::Secret(base::as_text(both))};
   base::wipe(response);
+  base::wipe(both);
   return trial;
 }
 

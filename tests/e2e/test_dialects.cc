@@ -287,6 +287,34 @@ void long_and_empty_passwords(Fixture& f) {
   f.check(exchange(f.at_vncap(), vncap_line(f.echo_backend, empty)) == "FAILED\r\n");
 }
 
+// Viewers disagree on what comes beyond ASCII: TigerVNC takes the bytes of UTF-8, noVNC the characters'
+// codes.
+void a_password_beyond_ascii_has_two_forms(Fixture& f) {
+  const struct {
+    std::string password, as_codes, wrong;
+  } rows[] = {{"p\xc3\xa4sswort", "p\xe4sswort", "p?sswort"},
+              {"\xe2\x82\xac", "\xac", "\x82"},
+              {"\xf0\x9f\x98\x80x", std::string("\x3d\0x", 3), "\xf0\x9fx"}};
+  const auto warns = [](const Reply& reply) { return reply.warning.find("ASCII") != std::string::npos; };
+  for (const auto& row : rows) {
+    for (const std::string& viewers : {row.password, row.as_codes}) {
+      for (const Kind& kind : {kPlain, kWs}) {
+        const Reply reply = f.daemon.request(
+            Request{.destination_port = f.echo_backend.port(), .password = row.password, .type = kind.type});
+        f.check_kind(warns(reply), kind, reply.text);
+        f.check_kind(session_works(kind, reply.port, viewers), kind, viewers);
+      }
+    }
+    const Reply reply =
+        f.daemon.request(Request{.destination_port = f.echo_backend.port(), .password = row.password});
+    f.check(FakeViewer(reply.port).log_in(row.wrong) == Verdict::refused, row.wrong);
+  }
+  // Behind the eighth byte it makes no difference.
+  const Reply far =
+      f.daemon.request(Request{.destination_port = f.echo_backend.port(), .password = "VwMk7f3a\xc3\xa4"});
+  f.check(far.ok() && !warns(far) && !far.warning.empty(), far.text);
+}
+
 // ---- ports
 
 void a_port_is_a_wish(Fixture& f) {
@@ -312,6 +340,30 @@ void a_port_is_a_wish(Fixture& f) {
 
 milliseconds since(Clock::time_point begin) {
   return std::chrono::duration_cast<milliseconds>(Clock::now() - begin);
+}
+
+void times_that_are_cut_are_warned_of(Fixture& f) {
+  const auto ask = [&](const std::string& more) {
+    return f.daemon.request(request_with_login(f.echo_backend, std::string(kWithPassword) + ", " + more));
+  };
+  const auto says = [&](const std::string& more, const std::string& warning) {
+    const Reply reply = ask(more);
+    f.check(reply.ok() && reply.warning == warning, reply.text);
+  };
+  says(R"("connect_timeout": 31)", "connect_timeout is cut to 30 seconds");
+  says(R"("connect_timeout": 1e300)", "connect_timeout is cut to 30 seconds");
+  says(R"("connect_timeout": 30)", "");
+  says(R"("auth_timeout": 60.5)", "auth_timeout is cut to 60 seconds");
+  says(R"("connect_timeout": 31, "auth_timeout": 61)",
+       "connect_timeout is cut to 30 seconds; auth_timeout is cut to 60 seconds");
+  const Reply all = f.daemon.request(
+      request_with_login(f.echo_backend, R"("password": "VwMk7f3aMore", "connect_timeout": 31)"));
+  f.check(all.warning == "only the first 8 bytes of the password count; connect_timeout is cut to 30 seconds",
+          all.text);
+  // A line has no room for it.
+  const size_t from = f.daemon.log_size();
+  f.check(vncap_port_for(f, R"("password": "VwMk7f3aMore")") != 0);
+  f.check(f.daemon.wait_log("only the first 8 bytes of the password count", {}, from), "but the log has it");
 }
 
 void a_forwarding_has_its_own_connect_timeout(Fixture& f) {
@@ -516,7 +568,9 @@ int main() {
       STAGED(Fixture, one_password_serves_both_sides),
       STAGED(Fixture, the_proxy_makes_passwords),
       STAGED(Fixture, long_and_empty_passwords),
+      STAGED(Fixture, a_password_beyond_ascii_has_two_forms),
       STAGED(Fixture, a_port_is_a_wish),
+      STAGED(Fixture, times_that_are_cut_are_warned_of),
       STAGED(Fixture, a_forwarding_has_its_own_connect_timeout),
       STAGED(Hurried, only_vncap_may_wait_longer_than_the_daemon),
       STAGED(Fixture, a_forwarding_has_its_own_auth_timeout),

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <string>
 
 namespace vncauthproxy::base {
 
@@ -27,6 +28,16 @@ struct Clock {
 inline std::chrono::milliseconds to_milliseconds(double seconds) {
   const auto rounded = std::chrono::round<std::chrono::milliseconds>(std::chrono::duration<double>(seconds));
   return seconds > 0 ? std::max(rounded, std::chrono::milliseconds(1)) : rounded;
+}
+
+// "30 seconds", "0.25 seconds".
+inline std::string seconds_text(std::chrono::milliseconds time) {
+  std::string text = std::to_string(time.count() / 1000);
+  if (const auto rest = time.count() % 1000; rest != 0) {
+    text += '.' + std::to_string(1000 + rest).substr(1);
+    text.erase(text.find_last_not_of('0') + 1);
+  }
+  return text + " seconds";
 }
 
 }  // namespace vncauthproxy::base

@@ -111,7 +111,7 @@ struct Success {
   std::string proxy_address;
   std::string url{};                 // the ready address of the page, without the password; empty: none
   std::string_view made_password{};  // the one the proxy made, of letters and digits; a loan; empty: none
-  bool password_is_cut = false;      // it is longer than what VNC Authentication looks at
+  std::string warning{};  // what was done otherwise than meant, in words of ours, without quotes; empty: none
 };
 using Reply = std::variant<Success, Failure>;
 // At most kMaxReplyBytes, Python's separators (", " and ": "), no newline; a long reason is cut at a

@@ -23,15 +23,20 @@ base::Result<void> prepare_vnc_auth();
 // In a child that stays, see base::own_page(): the parent goes on to use the cipher.
 void own_vnc_cipher();
 Challenge new_challenge();
-// What a viewer that knows `password` answers. A secret: wipe it. prepare_vnc_auth() must have succeeded.
+// What a viewer that knows `password` answers, whose key is its first bytes as they are: UTF-8 from a
+// request. A secret: wipe it. prepare_vnc_auth() must have succeeded.
 Response vnc_response(const base::Secret& password, const Challenge& challenge);
+// Viewers disagree on what comes beyond ASCII. TigerVNC makes the key of the bytes of UTF-8, noVNC of the
+// characters' codes (UTF-16, of which it uses the lower byte), which for Western letters is Latin-1. True:
+// the two differ for this password.
+bool has_two_forms(const base::Secret& password);
 
-// A challenge together with the response that is right.
+// A challenge together with the responses that are right: one for each form of the password.
 struct Trial {
   Challenge challenge{};
-  base::Secret expected;  // empty: there is no trial
+  base::Secret expected;  // both, one behind the other; empty: there is no trial
 
-  bool passed_by(base::Bytes response) const;  // in constant time
+  bool passed_by(base::Bytes response) const;  // compares with both, in constant time
 };
 Trial make_trial(const base::Secret& password, const Challenge& challenge);
 
