@@ -146,7 +146,7 @@ int run_daemon(const Options& options) {
   base::log_info("vncauthproxy starts");
   for (const std::string& line : master::shortfalls(options, master::read_limits()))
     base::log_warning("%s", line.c_str());
-  for (const std::string& line : options.old_spellings) base::log_warning("%s", line.c_str());
+  for (const std::string& line : options.warnings) base::log_warning("%s", line.c_str());
   const int status = serve(options, std::move(*prepared), std::move(readiness));
   pid_file->remove();
   base::log_info("vncauthproxy ends");

@@ -1,12 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // vncauthproxy: arguments and exit codes. 0 fine, 1 could not start, 2 wrong usage.
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <string_view>
 
 #include "config.h"
 #include "daemon.h"
 #include "vncauthproxy/base/options.h"
 #include "vncauthproxy/base/process.h"
+
+namespace {
+
+// Each line of `message` by itself.
+void complain(std::string_view message) {
+  while (!message.empty()) {
+    const std::string_view line = message.substr(0, message.find('\n'));
+    std::fprintf(stderr, "vncauthproxy: %.*s\n", static_cast<int>(line.size()), line.data());
+    message.remove_prefix(std::min(line.size() + 1, message.size()));
+  }
+}
+
+}  // namespace
 
 int main(int argc, char* argv[]) {
   using namespace vncauthproxy;
@@ -22,9 +37,14 @@ int main(int argc, char* argv[]) {
       return 0;
     case base::CommandLine::Outcome::stray_argument:
       std::fputs(base::help_text().c_str(), stdout);
+      complain(line.message);
       return 1;
     case base::CommandLine::Outcome::usage_error:
-      std::fprintf(stderr, "%s\nvncauthproxy: %s\n", base::usage_line().c_str(), line.message.c_str());
+      std::fprintf(stderr, "%s\n", base::usage_line().c_str());
+      complain(line.message);
+      return 2;
+    case base::CommandLine::Outcome::config_error:
+      complain(line.message);
       return 2;
     case base::CommandLine::Outcome::run:
       break;

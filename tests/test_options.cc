@@ -26,6 +26,7 @@ constexpr int kRun = static_cast<int>(Outcome::run);
 constexpr int kHelp = static_cast<int>(Outcome::help);
 constexpr int kVersion = static_cast<int>(Outcome::version);
 constexpr int kUsageError = static_cast<int>(Outcome::usage_error);
+constexpr int kConfigError = static_cast<int>(Outcome::config_error);
 constexpr int kStray = static_cast<int>(Outcome::stray_argument);
 
 struct Fixture {
@@ -77,7 +78,10 @@ struct Fixture {
     return false;
   }
   // The message begins with the file, a colon and `rest`.
-  bool says_of_file(std::string_view rest) { return says(file + ":" + std::string(rest)); }
+  bool says_of_file(std::string rest) {
+    if (const size_t at = rest.find("FILE"); at != rest.npos) rest.replace(at, 4, file);
+    return says(file + ":" + rest);
+  }
   const Options& options() const { return line.options; }
 };
 
@@ -161,6 +165,11 @@ void explains_what_is_wrong(Fixture& f) {
     const char *words, *message;
   } const rows[] = {
       {"--bogus", "there is no option --bogus"},
+      {"--min_port=1", "there is no option --min_port; did you mean --min-port?"},
+      {"--minport 1", "there is no option --minport; did you mean --min-port?"},
+      {"--Max-Port=1", "there is no option --Max-Port; did you mean --max-port?"},
+      {"--listen-prot=1", "there is no option --listen-prot; did you mean --listen-port?"},
+      {"-min-port=1", "there is no option -m; did you mean --min-port?"},
       {"--bogus=1", "there is no option --bogus"},
       {"--bog\"us\x1b", R"(there is no option --bog\"us\x1b)"},
       {"-x", "there is no option -x"},
@@ -206,8 +215,6 @@ void explains_what_is_wrong(Fixture& f) {
       {"--listen-address=", R"(--listen-address: "" is empty)"},
       {"--user=", R"(--user: "" is empty)"},
       {"--key-file=", R"(--key-file: "" is empty)"},
-      {"--min-port 30001", "min-port 30001 is above max-port 30000"},
-      {"-p 2 -P 1", "min-port 2 is above max-port 1"},
   };
   for (const auto& row : rows) {
     const int outcome = f.parse(row.words);
@@ -299,6 +306,48 @@ void reads_the_file(Fixture& f) {
   assert_true(texts);
 }
 
+void tells_all_faults_of_the_file_at_once(Fixture& f) {
+  assert_int_equal(f.parse_file("min-port 1\nbogus\ndebug maybe\nmax-port\nuser \"x\n"), kConfigError);
+  f.expected = f.file + ":2: there is no option \"bogus\"\n" + f.file +
+               ":3: debug: \"maybe\" is neither yes nor no\n" + f.file + ":4: max-port needs a value\n" +
+               f.file + ":5: user: the closing quote is missing";
+  const bool said = f.says(f.expected);
+  assert_true(said);
+}
+
+void remembers_where_an_option_stands(Fixture& f) {
+  f.parse_file("# x\nlisten-address nowhere\nvncap-listen *:1\nvncap-listen *:2\nuser a\n", "--user b -p 7");
+  const Options& o = f.options();
+  const bool named = o.where("listen-address") == f.file + ":2: listen-address" &&
+                     o.where("vncap-listen *:1") == f.file + ":3: vncap-listen" &&
+                     o.where("vncap-listen *:2") == f.file + ":4: vncap-listen" &&
+                     o.where("user") == "--user" && o.where("min-port") == "--min-port" &&
+                     o.where("max-port") == "max-port";
+  assert_true(named);
+}
+
+void warns_of_options_that_stand_twice(Fixture& f) {
+  struct {
+    const char *content, *words, *warning;
+  } const rows[] = {
+      {"min-port 1\ndebug\nmin-port 2\n", "",
+       "FILE:3: min-port stands in line 1 already: the last line counts"},
+      {"", "-p 1 --min-port=2", "--min-port is given twice: the last one counts"},
+      {"", "--user a --user a", ""},  // as the init script and CHUID may have it
+      {"min-port 1\n", "-p 2", ""},
+      {"vncap-listen *:1\nvncap-listen *:2\n", "", ""},
+      {"", "--vncap-listen *:1 --vncap-listen *:2", ""},
+  };
+  for (const auto& row : rows) {
+    assert_int_equal(f.parse_file(row.content, row.words), kRun);
+    f.text.clear();
+    for (const std::string& line : f.options().warnings) f.text += line;
+    f.expected = row.warning;
+    if (f.expected.starts_with("FILE")) f.expected.replace(0, 4, f.file);
+    assert_string_equal(f.text.c_str(), f.expected.c_str());
+  }
+}
+
 void a_byte_order_mark_is_skipped(Fixture& f) {
   assert_int_equal(f.parse_file("\xef\xbb\xbfmin-port 26000\n"), kRun);
   assert_int_equal(f.options().min_port, 26000);
@@ -320,7 +369,7 @@ void the_command_line_wins(Fixture& f) {
 }
 
 void checks_what_the_command_line_overrules(Fixture& f) {
-  assert_int_equal(f.parse_file("min-port zero\n", "-p 100"), kUsageError);
+  assert_int_equal(f.parse_file("min-port zero\n", "-p 100"), kConfigError);
   const bool said = f.says_of_file(R"(1: min-port: "zero" is not a port number from 1 to 65535)");
   assert_true(said);
 }
@@ -331,10 +380,20 @@ void explains_what_is_wrong_in_the_file(Fixture& f) {
     const char* message;
   } const rows[] = {
       {"\n# x\nbogus 1\n", R"(3: there is no option "bogus")"},
-      {"--debug\n", R"(1: there is no option "--debug")"},
-      {"min 1\n", R"(1: there is no option "min")"},
-      {"min-port=1\n", R"(1: there is no option "min-port=1")"},
-      {"p 1\n", R"(1: there is no option "p")"},
+      {"--debug\n", R"(1: there is no option "--debug"; did you mean "debug"?)"},
+      {"min 1\n", R"(1: there is no option "min"; did you mean "min-port 1"?)"},
+      {"min-port=1\n", R"(1: there is no option "min-port=1"; did you mean "min-port 1"?)"},
+      {"min_port= 1\n", R"(1: there is no option "min_port="; did you mean "min-port 1"?)"},
+      {"min-port: 1\n", R"(1: there is no option "min-port:"; did you mean "min-port 1"?)"},
+      {"min-port = 1\n", "1: min-port: there is no = between an option and its value"},
+      {"p 1\n", R"(1: there is no option "p"; did you mean "min-port 1"?)"},
+      {"MIN_PORT 1\n", R"(1: there is no option "MIN_PORT"; did you mean "min-port 1"?)"},
+      {"mni-port 1\n", R"(1: there is no option "mni-port"; did you mean "min-port 1"?)"},
+      {"socket /run/x\n", R"(1: there is no option "socket"; did you mean "control-socket /run/x"?)"},
+      {"foregroun\n", R"(1: there is no option "foregroun")"},
+      {"user\t\"a\nmn-port \"1\n",
+       "1: user: the closing quote is missing\nFILE:2: there is no option \"mn-port\"; did you mean "
+       "\"min-port 1\"?"},
       {"\x1b]0;\n", R"(1: there is no option "\x1b]0;")"},
       {"debug\nmin-port\n", "2: min-port needs a value"},
       {"min-port # 1\n", "1: min-port needs a value"},
@@ -354,27 +413,36 @@ void explains_what_is_wrong_in_the_file(Fixture& f) {
   };
   for (const auto& row : rows) {
     const int outcome = f.parse_file(row.content);
-    if (outcome != kUsageError) print_error("row %s\n", row.message);
-    assert_int_equal(outcome, kUsageError);
+    if (outcome != kConfigError) print_error("row %s\n", row.message);
+    assert_int_equal(outcome, kConfigError);
     const bool said = f.says_of_file(row.message);
     assert_true(said);
   }
 }
 
 void ports_must_fit_across_file_and_command_line(Fixture& f) {
-  assert_int_equal(f.parse_file("max-port 100\n"), kUsageError);
-  const bool said = f.says("min-port 25000 is above max-port 100");
+  assert_int_equal(f.parse_file("max-port 100\n"), kConfigError);
+  bool said = f.says_of_file("1: max-port 100 is below min-port 25000");
+  assert_true(said);
+  assert_int_equal(f.parse_file("\nmin-port 101\n", "-P 100"), kConfigError);
+  said = f.says_of_file("2: min-port 101 is above max-port 100");
+  assert_true(said);
+  assert_int_equal(f.parse("--control-tls-legacy"), kConfigError);
+  said = f.says("--control-tls-legacy is of no use without enable-ssl");
+  assert_true(said);
+  assert_int_equal(f.parse("-p 2 -P 1"), kConfigError);
+  said = f.says("--min-port 2 is above max-port 1");
   assert_true(said);
   assert_int_equal(f.parse_file("max-port 100\n", "-p 100"), kRun);
 }
 
 void a_named_file_must_be_readable(Fixture& f) {
   f.text = "--config=" + f.folder + "/missing";
-  assert_int_equal(f.parse_bare(f.text.c_str()), kUsageError);
+  assert_int_equal(f.parse_bare(f.text.c_str()), kConfigError);
   bool said = f.says(f.folder + "/missing: No such file or directory");
   assert_true(said);
   f.text = "--config=" + f.folder;
-  assert_int_equal(f.parse_bare(f.text.c_str()), kUsageError);
+  assert_int_equal(f.parse_bare(f.text.c_str()), kConfigError);
   said = f.says(f.folder + ": is a folder, not a regular file");
   assert_true(said);
   assert_int_equal(f.parse_bare("--config="), kUsageError);
@@ -384,7 +452,7 @@ void a_named_file_must_be_readable(Fixture& f) {
 void a_fifo_does_not_hang_the_start(Fixture& f) {
   ::unlink(f.file.c_str());
   assert_int_equal(::mkfifo(f.file.c_str(), 0600), 0);
-  assert_int_equal(f.parse(""), kUsageError);  // nobody writes, so it would seem to be empty
+  assert_int_equal(f.parse(""), kConfigError);  // nobody writes, so it would seem to be empty
   const bool said = f.says(f.file + ": is a FIFO, not a regular file");
   assert_true(said);
 }
@@ -392,7 +460,7 @@ void a_fifo_does_not_hang_the_start(Fixture& f) {
 void a_huge_file_is_refused(Fixture& f) {
   f.text.assign((1 << 20) + 1, '\n');
   f.write(f.text);
-  assert_int_equal(f.parse(""), kUsageError);
+  assert_int_equal(f.parse(""), kConfigError);
   const bool said = f.says(f.file + ": is larger than 1 MiB");
   assert_true(said);
   f.text.pop_back();
@@ -476,7 +544,7 @@ void every_listener_counts(Fixture& f) {
   assert_true(same);
   assert_int_equal(f.parse_file(""), kRun);
   assert_true(f.options().vncap_listen.empty() && f.options().control_socket.empty() &&
-              f.options().flash_policy_listen.empty() && f.options().old_spellings.empty());
+              f.options().flash_policy_listen.empty() && f.options().warnings.empty());
   assert_int_equal(f.options().vncap_backend_timeout.count(), 5000);
   assert_false(f.options().vncap_insecure);
 }
@@ -489,7 +557,6 @@ void explains_bad_listeners(Fixture& f) {
       {"--vncap-listen=unix:", R"(--vncap-listen: "unix:" names no path)"},
       {"--vncap-listen=::1:80", R"(--vncap-listen: "::1:80" needs brackets around its IPv6 address)"},
       {"--flash-policy-listen=:843", R"(--flash-policy-listen: ":843" has no address before the colon)"},
-      {"--control-tls-legacy", "control-tls-legacy is of no use without enable-ssl"},
   };
   for (const auto& row : rows) {
     assert_int_equal(f.parse(row.words), kUsageError);
@@ -509,22 +576,22 @@ void old_spellings_mean_what_they_did(Fixture& f) {
   assert_int_equal(o.connect_timeout.count(), 7000);
   assert_int_equal(o.connect_retries, 2);
   assert_int_equal(o.retry_wait.count(), 500);
-  assert_int_equal(o.old_spellings.size(), 5);
-  const bool told = o.old_spellings[0] == "-s, --socket is an old spelling: say --control-socket" &&
-                    o.old_spellings[4] == "-w is an old spelling: say --retry-wait";
+  assert_int_equal(o.warnings.size(), 5);
+  const bool told = o.warnings[0] == "-s, --socket is an old spelling: say --control-socket" &&
+                    o.warnings[4] == "-w is an old spelling: say --retry-wait";
   assert_true(told);
 }
 
 void an_old_name_counts_in_full(Fixture& f) {
   for (const char* words : {"--socket=/s", "--socket /s", "-s/s"}) {
     assert_int_equal(f.parse(words), kRun);
-    const bool set = f.options().control_socket == "/s" && f.options().old_spellings.size() == 1;
+    const bool set = f.options().control_socket == "/s" && f.options().warnings.size() == 1;
     assert_true(set);
   }
   assert_int_equal(f.parse("--s=9"), kRun);
   assert_int_equal(f.options().server_timeout.count(), 9000);
   assert_int_equal(f.parse("--soc=/s"), kUsageError);
-  assert_int_equal(f.parse_file("socket /s\n"), kUsageError);
+  assert_int_equal(f.parse_file("socket /s\n"), kConfigError);
   assert_int_equal(f.parse("-s"), kUsageError);
   bool said = f.says("--control-socket needs a value");
   assert_true(said);
@@ -549,6 +616,9 @@ int main() {
       TEST(Fixture, leaves_argv_as_it_was),
       TEST(Fixture, files_become_absolute),
       TEST(Fixture, reads_the_file),
+      TEST(Fixture, tells_all_faults_of_the_file_at_once),
+      TEST(Fixture, remembers_where_an_option_stands),
+      TEST(Fixture, warns_of_options_that_stand_twice),
       TEST(Fixture, a_byte_order_mark_is_skipped),
       TEST(Fixture, the_last_line_of_a_name_counts),
       TEST(Fixture, the_command_line_wins),

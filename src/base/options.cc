@@ -2,6 +2,7 @@
 #include "vncauthproxy/base/options.h"
 
 #include <getopt.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,17 +12,18 @@
 #include <cstring>
 #include <filesystem>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <set>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
-#include "base/text_line.h"
+#include "base/config_lines.h"
+#include "base/near_miss.h"
 #include "folders.h"
 #include "vncauthproxy/base/address.h"
 #include "vncauthproxy/base/clock.h"
-#include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/log.h"
 
 namespace vncauthproxy::base {
@@ -339,6 +341,32 @@ Result<void> apply(const Row& row, const std::string& value, Options& options) {
   return bad(row.name + (": " + quoted(value)) + " " + set.error().detail);
 }
 
+// A row that adds to a list is known by its listeners: there is one.
+bool is_repeatable(const Row& row) {
+  return row.set == more_vncap;
+}
+
+// `where` completed with what was wrong is a sentence for the operator. Each value of a list has an origin of
+// its own, "vncap-listen VALUE".
+void note_origin(const Row& row, const std::string& where, Options& options) {
+  options.origins[row.name] = where;
+  if (is_repeatable(row) && !options.vncap_listen.empty())
+    options.origins[row.name + (" " + options.vncap_listen.back())] = where;
+}
+
+// The name of the option that was meant, of those that `may_be`; empty: no such.
+template <typename May>
+std::string meant_option(std::string_view word, May may_be) {
+  for (const OldSpelling& old : kOldSpellings)
+    if (old.name != nullptr && word == old.name) return old.row;
+  std::vector<std::string> names;
+  for (const Row& row : kRows) {
+    if (word.size() == 1 && row.short_name == word[0] && may_be(row)) return row.name;
+    if (may_be(row)) names.emplace_back(row.name);
+  }
+  return near_miss(word, names);
+}
+
 // ---- the command line
 
 struct Setting {
@@ -353,6 +381,11 @@ struct Arguments {
   Options options = default_options();  // with the settings applied
 };
 
+std::string suggestion(std::string_view argument) {
+  const std::string meant = meant_option(argument, [](const Row&) { return true; });
+  return meant.empty() ? "" : "; did you mean --" + meant + "?";
+}
+
 // getopt_long() does not tell an ambiguous beginning from an unknown one.
 std::string unknown_long_option(std::string_view argument) {
   const std::string_view name = argument.substr(0, argument.find('='));
@@ -360,8 +393,8 @@ std::string unknown_long_option(std::string_view argument) {
   for (const Row& row : kRows)
     if (name.size() > 2 && std::string_view(row.name).starts_with(name.substr(2)))
       candidates += (candidates.empty() ? ": --" : ", --") + std::string(row.name);
-  if (candidates.empty()) return "there is no option " + escape(name);
-  return escape(name) + " is ambiguous" + candidates;
+  if (!candidates.empty()) return escape(name) + " is ambiguous" + candidates;
+  return "there is no option " + escape(name) + suggestion(name);
 }
 
 std::string option_trouble(int answer, int code, const char* argument) {
@@ -371,6 +404,13 @@ std::string option_trouble(int answer, int code, const char* argument) {
   if (row != nullptr) return "--" + std::string(row->name) + " takes no value";
   const char letter = static_cast<char>(code);
   return "there is no option -" + escape({&letter, 1});
+}
+
+// -min-port is read as letters, of which -m is none. getopt_long() is still in the midst of them then.
+std::string meant_by_letters(const char* argument) {
+  const std::string_view whole = argument == nullptr ? "" : argument;
+  const bool is_word = whole.size() > 3 && whole[0] == '-' && whole[1] != '-';
+  return is_word ? suggestion(whole) : "";
 }
 
 // What getopt_long() wants to know of the table.
@@ -422,8 +462,11 @@ Arguments read_arguments(int argc, char* const argv[]) {
     if (code == -1) break;
     const Row* const row = row_of_code(code);
     if (code == '?' || code == ':' || row == nullptr) {
-      const char* const argument = args[static_cast<size_t>(::optind) - 1];
-      return ended(std::move(arguments), Outcome::usage_error, option_trouble(code, ::optopt, argument));
+      const auto next = static_cast<size_t>(::optind);
+      std::string trouble = option_trouble(code, ::optopt, args[next - 1]);
+      if (code == '?' && ::optopt != 0 && row_of_code(::optopt) == nullptr)
+        trouble += meant_by_letters(args[next]);
+      return ended(std::move(arguments), Outcome::usage_error, std::move(trouble));
     }
     if (row->outcome != Outcome::run) return ended(std::move(arguments), row->outcome);
     arguments.settings.push_back({row, row->argument == nullptr ? "yes" : ::optarg});
@@ -439,117 +482,111 @@ Arguments read_arguments(int argc, char* const argv[]) {
 
 // ---- the configuration file
 
-constexpr std::string_view kBlanks = " \t\r";
+// Reads the file into `options`. What the command line overrules is checked all the same.
+class FileReader {
+ public:
+  FileReader(const std::set<const Row*>& overruled, Options& options)
+      : overruled_(overruled), options_(options), discarded_(options), file_(escape(options.config)) {}
 
-// A FIFO is refused: without a writer it would read as empty, and all options would be at their defaults.
-Result<std::string> read_whole(const std::string& path) {
-  const Result<OpenedFile> file = open_for_reading(path);
-  if (!file) return file.error();
-  if (!S_ISCHR(file->status.st_mode))  // /dev/null stands for no file
-    if (Result<void> checked = check_regular(*file, path); !checked) return checked.error();
-  std::string content(kMaxFileBytes + 1, '\0');
-  const Result<size_t> size = read_to_end(file->fd.get(), content, path);
-  if (!size) return size.error();
-  content.resize(*size);
-  return content;
-}
-
-// `"text"`, where a backslash makes a quote or a backslash plain; behind it only a comment may follow.
-Result<std::string> quoted_value(std::string_view text) {
-  std::string value;
-  for (size_t i = 1; i < text.size(); ++i) {
-    if (text[i] == '"') {
-      const std::string_view rest = without_blanks(text.substr(i + 1));
-      if (!rest.empty() && rest[0] != '#') return bad("there is text behind the closing quote");
-      return value;
-    }
-    if (text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == '"' || text[i + 1] == '\\')) ++i;
-    value += text[i];
+  // All faults, each with file and line.
+  std::vector<std::string> run() {
+    const Result<std::vector<ConfigLine>> lines = read_config_lines(options_.config);
+    if (!lines) return {lines.error().detail};
+    for (const ConfigLine& line : *lines)
+      if (Result<void> taken = take(line); !taken) faults_.push_back(at(line.number) + taken.error().detail);
+    return std::move(faults_);
   }
-  return bad("the closing quote is missing");
-}
 
-// A value ends where a blank and a # begin a comment, or with the line.
-std::string plain_value(std::string_view text) {
-  size_t end = text.find('#');
-  while (end != std::string_view::npos && end > 0 && kBlanks.find(text[end - 1]) == std::string_view::npos)
-    end = text.find('#', end + 1);
-  return std::string(without_blanks(text.substr(0, end)));
-}
+ private:
+  std::string at(size_t number) const { return file_ + ":" + std::to_string(number) + ": "; }
 
-Result<Setting> read_line(std::string_view line) {
-  const size_t name_size = std::min(line.find_first_of(kBlanks), line.size());
-  const std::string name(line.substr(0, name_size));
-  const std::string_view rest = without_blanks(line.substr(name_size));
-  const Row* const row = row_named(name);
-  if (row == nullptr) return bad("there is no option " + quoted(name));
-  if (!row->in_config) return bad(name + " is for the command line only");
-
-  const bool has_quotes = !rest.empty() && rest[0] == '"';
-  Result<std::string> value = has_quotes ? quoted_value(rest) : Result<std::string>(plain_value(rest));
-  if (!value) return bad(name + ": " + value.error().detail);
-  const bool is_missing = !has_quotes && value->empty();
-  if (is_missing && row->argument != nullptr) return bad(name + " needs a value");
-  return Setting{row, is_missing ? "yes" : *std::move(value)};
-}
-
-// Applies the lines of `content` except those that `overruled` names; these are checked all the same.
-Result<void> read_lines(std::string_view content, const std::set<const Row*>& overruled, Options& options,
-                        const std::string& file) {
-  Options discarded = options;
-  content = without_byte_order_mark(content);
-  size_t line_number = 0;
-  while (!content.empty()) {
-    const size_t end = std::min(content.find('\n'), content.size());
-    const std::string_view line = without_blanks(content.substr(0, end));
-    content.remove_prefix(std::min(end + 1, content.size()));
-    ++line_number;
-    if (line.empty() || line[0] == '#') continue;
-
-    const auto here = [&](const Error& error) {
-      return bad(escape(file) + ":" + std::to_string(line_number) + ": " + error.detail);
-    };
-    if (line.find('\0') != std::string_view::npos) return here(bad("there is a NUL in this line"));
-    Result<Setting> setting = read_line(line);
-    if (!setting) return here(setting.error());
-    Options& target = overruled.count(setting->row) != 0 ? discarded : options;
-    if (Result<void> set = apply(*setting->row, setting->value, target); !set) return here(set.error());
+  Result<void> take(const ConfigLine& line) {
+    if (!line.fault.empty() && row_named(line.name) == nullptr) return unknown(line);
+    if (!line.fault.empty()) return bad(line.fault);
+    const Row* const row = row_named(line.name);
+    if (row == nullptr) return unknown(line);
+    if (!row->in_config) return bad(line.name + " is for the command line only");
+    if (!line.has_value && row->argument != nullptr) return bad(line.name + " needs a value");
+    if (line.value.starts_with("= "))
+      return bad(line.name + ": there is no = between an option and its value");
+    Options& target = overruled_.count(row) != 0 ? discarded_ : options_;
+    if (Result<void> set = apply(*row, line.has_value ? line.value : "yes", target); !set) return set;
+    note_origin(*row, at(line.number) + row->name, target);
+    note_repetition(*row, line.number);
+    return {};
   }
-  return {};
-}
 
-Result<void> read_config(const std::set<const Row*>& overruled, Options& options) {
+  // Shows the line as it was meant, so that "min-port=25000" explains itself.
+  static Error unknown(const ConfigLine& line) {
+    const std::string fault = "there is no option " + quoted(line.name);
+    const std::string meant = meant_option(line.name, [](const Row& row) { return row.in_config; });
+    if (meant.empty()) return bad(fault);
+    const size_t glued = line.name.find_first_of("=:");
+    const std::string value = glued == line.name.npos ? line.value : line.name.substr(glued + 1) + line.value;
+    const std::string right_line = value.empty() ? meant : meant + " " + value;
+    return bad(fault + "; did you mean " + quoted(right_line) + "?");
+  }
+
+  void note_repetition(const Row& row, size_t number) {
+    const auto [first, is_new] = lines_.try_emplace(&row, number);
+    if (is_new || is_repeatable(row)) return;
+    options_.warnings.push_back(at(number) + row.name + " stands in line " + std::to_string(first->second) +
+                                " already: the last line counts");
+    first->second = number;
+  }
+
+  const std::set<const Row*>& overruled_;
+  Options& options_;
+  Options discarded_;
+  std::string file_;
+  std::map<const Row*, size_t> lines_;
+  std::vector<std::string> faults_;
+};
+
+std::vector<std::string> read_config(const std::set<const Row*>& overruled, Options& options) {
   const bool is_named = overruled.count(row_named("config")) != 0;
   struct stat status;  // of a link itself: one that leads nowhere is a mistake
   if (!is_named && ::lstat(options.config.c_str(), &status) != 0 && errno == ENOENT) return {};
-  Result<std::string> content = read_whole(options.config);
-  return content ? read_lines(*content, overruled, options, options.config) : content.error();
+  return FileReader(overruled, options).run();
 }
 
 // ---- both together
 
-Result<void> check_fit(const Options& options) {
+void check_fit(const Options& options, std::vector<std::string>& faults) {
   if (options.control_tls_legacy && !options.enable_ssl)
-    return bad("control-tls-legacy is of no use without enable-ssl");
-  if (options.min_port <= options.max_port) return {};
-  return bad("min-port " + std::to_string(options.min_port) + " is above max-port " +
-             std::to_string(options.max_port));
+    faults.push_back(options.where("control-tls-legacy") + " is of no use without enable-ssl");
+  if (options.min_port <= options.max_port) return;
+  const std::string lowest = std::to_string(options.min_port), highest = std::to_string(options.max_port);
+  if (options.where("min-port") == "min-port" && options.where("max-port") != "max-port")
+    faults.push_back(options.where("max-port") + " " + highest + " is below min-port " + lowest);
+  else
+    faults.push_back(options.where("min-port") + " " + lowest + " is above max-port " + highest);
 }
 
-// The defaults, over them the file, over both the command line, whose values are known to be good.
-Result<Options> combine(const Arguments& arguments) {
-  std::set<const Row*> given;
-  for (const Setting& setting : arguments.settings) given.insert(setting.row);
-  Options options = default_options();
-  options.config = arguments.options.config;
-  if (Result<void> read = read_config(given, options); !read) return read.error();
+// The defaults, over them the file, over both the command line, whose values are known to be good. Returns
+// all faults.
+std::vector<std::string> combine(const Arguments& arguments, Options& options) {
+  std::map<const Row*, std::string> given;
   for (const Setting& setting : arguments.settings) {
-    Result<void> set = setting.row->set(options, setting.value);
-    if (!set) return set.error();
+    const auto [first, is_new] = given.try_emplace(setting.row, setting.value);
+    if (!is_new && !is_repeatable(*setting.row) && first->second != setting.value)
+      options.warnings.push_back(std::string("--") + setting.row->name +
+                                 " is given twice: the last one counts");
+    first->second = setting.value;
   }
-  if (Result<void> fits = check_fit(options); !fits) return fits.error();
-  options.old_spellings = arguments.old_spellings;
-  return options;
+  std::set<const Row*> rows;
+  for (const auto& [row, value] : given) rows.insert(row);
+  options.config = arguments.options.config;
+  std::vector<std::string> faults = read_config(rows, options);
+  for (const Setting& setting : arguments.settings) {
+    if (Result<void> set = setting.row->set(options, setting.value); !set)
+      faults.push_back(set.error().detail);
+    note_origin(*setting.row, std::string("--") + setting.row->name, options);
+  }
+  if (faults.empty()) check_fit(options, faults);
+  options.warnings.insert(options.warnings.end(), arguments.old_spellings.begin(),
+                          arguments.old_spellings.end());
+  return faults;
 }
 
 std::vector<OptionInfo> describe_rows() {
@@ -590,14 +627,17 @@ CommandLine read_command_line(int argc, char* const argv[]) {
   Arguments arguments = read_arguments(argc, argv);
   CommandLine result{arguments.outcome, std::move(arguments.message), {}};
   if (result.outcome != Outcome::run) return result;
-  Result<Options> options = combine(arguments);
-  if (options) {
-    result.options = *std::move(options);
-  } else {
-    result.outcome = Outcome::usage_error;
-    result.message = std::move(options.error().detail);
+  result.options = default_options();
+  for (const std::string& fault : combine(arguments, result.options)) {
+    result.outcome = Outcome::config_error;
+    result.message += (result.message.empty() ? "" : "\n") + fault;
   }
   return result;
+}
+
+std::string Options::where(const std::string& option) const {
+  const auto found = origins.find(option);
+  return found == origins.end() ? option.substr(0, option.find(' ')) : found->second;
 }
 
 std::string usage_line() {

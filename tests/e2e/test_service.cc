@@ -261,6 +261,7 @@ void help_and_version_are_said(Service& f) {
   const Outcome stray = run({built("vncauthproxy"), "stray"});
   f.check(stray.status == 1 && stray.out.find("--listen-address") != std::string::npos,
           "help on stdout, exit 1");
+  f.check(stray.err == "vncauthproxy: stray argument \"stray\"\n", "and which it was: " + stray.err);
 }
 
 void prefixes_of_options_are_understood(Service& f) {
@@ -304,6 +305,22 @@ void the_configuration_file_is_read(Service& f) {
   }
   f.check(run({built("vncauthproxy"), "--foreground", "--config", f.folder.file("none")}).status != 0,
           "a named file must be there");
+}
+
+void all_faults_of_the_file_are_told_at_once(Service& f) {
+  const std::string config = f.folder.file("own-config");
+  write_file(config, "min_port 25000\ndebug maybe\nlisten-port 99999\n");
+  for (const char* how : {"--check", "--foreground"}) {
+    const Outcome outcome = run({built("vncauthproxy"), how, "--config", config});
+    const std::string place = "vncauthproxy: " + config;
+    f.check(outcome.status == 2 &&
+                outcome.err == place +
+                                   ":1: there is no option \"min_port\"; did you mean \"min-port 25000\"?\n" +
+                                   place + ":2: debug: \"maybe\" is neither yes nor no\n" + place +
+                                   ":3: listen-port: \"99999\" is neither a port number from 0 to 65535 nor "
+                                   "the name of a service\n",
+            outcome.err);
+  }
 }
 
 // ---- running
@@ -623,6 +640,7 @@ int main() {
       STAGED(Service, prefixes_of_options_are_understood),
       STAGED(Service, check_tells_what_is_wrong),
       STAGED(Service, the_configuration_file_is_read),
+      STAGED(Service, all_faults_of_the_file_are_told_at_once),
       STAGED(Service, both_signals_end_it_cleanly),
       STAGED(Fixture, other_signals_do_no_harm),
       STAGED(Fixture, users_are_read_again),

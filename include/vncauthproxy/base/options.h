@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,7 +52,13 @@ struct Options {
   std::string web;                               // folder of pages; empty: none
   std::chrono::milliseconds ws_ping_interval{};  // 0: no pings
 
-  std::vector<std::string> old_spellings;  // for the log: what was said in one, and how it is said now
+  // For the log: options that were given twice, and old spellings with those of today.
+  std::vector<std::string> warnings;
+
+  // Begins a sentence for the operator about an option: "/etc/x.conf:7: min-port", "--min-port", or
+  // "min-port" where it is at its default. For one of several vncap-listen, `option` is "vncap-listen VALUE".
+  std::string where(const std::string& option) const;
+  std::map<std::string, std::string> origins;  // of options that were given
 };
 
 inline constexpr std::string_view kUnixPrefix = "unix:";
@@ -69,15 +76,15 @@ const std::vector<OptionInfo>& option_table();
 Options default_options();
 
 struct CommandLine {
-  enum class Outcome { run, help, version, usage_error, stray_argument };
+  enum class Outcome { run, help, version, usage_error, stray_argument, config_error };
   Outcome outcome = Outcome::run;
-  std::string message;  // for usage_error: one line
+  std::string message;  // of the errors: one line; of config_error one or more
   Options options;
 };
 // Reads argv, then the configuration file it names (or the default one, which may be missing), then checks
 // what must fit together. Like the old daemon's parser: unambiguous beginnings of long options count, the
-// first of --help, --version and mistakes decides, and only then do stray arguments. A bad line of the file
-// is a usage_error whose message is "FILE:LINE: what is wrong".
+// first of --help, --version and mistakes decides, and only then do stray arguments. A config_error tells all
+// that is wrong with the file, each in a line "FILE:LINE: what is wrong", or what does not fit together.
 CommandLine read_command_line(int argc, char* const argv[]);
 std::string help_text();   // what --help prints: per option "  -p, --min-port=PORT", below it what it does
 std::string usage_line();  // the first line of it, without its end
