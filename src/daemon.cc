@@ -65,6 +65,7 @@ pid_t fork_with(ipc::Handover handover, const ipc::Seats::Taken& taken, net::Tls
   const pid_t pid = taken ? ipc::fork_sharing_descriptors() : bare_fork();
   if (pid != 0) return pid;
   base::keep_heap_for_child();
+  base::leave_parents_log();
   if (taken && !taken.settle(handover)) ::_exit(1);  // its descriptors are not its own
   unwanted.erase();
   worker::worker_main(std::move(handover));

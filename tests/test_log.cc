@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "tests/support/cmocka_cxx.h"
+#include "tests/support/in_child.h"
 #include "vncauthproxy/base/fd.h"
 
 namespace vncauthproxy::base {
@@ -128,7 +129,12 @@ void errno_survives_a_line(Fixture& f) {
 
 // ---- files
 
+int lowest_free() {
+  return Fd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)).get();
+}
+
 void makes_the_file_for_owner_and_group(Fixture& f) {
+  const int number = lowest_free();
   const mode_t mask = ::umask(022);
   const bool opened = f.open();
   ::umask(mask);
@@ -136,7 +142,7 @@ void makes_the_file_for_owner_and_group(Fixture& f) {
   struct stat status;
   assert_int_equal(::stat(f.path.c_str(), &status), 0);
   assert_int_equal(status.st_mode & 07777, 0640);
-  assert_int_equal(::fcntl(log_descriptor(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+  assert_int_equal(::fcntl(number, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 }
 
 void appends_and_reopens(Fixture& f) {
@@ -275,7 +281,7 @@ struct Syslog : Fixture {
     receive();
     return has_form(datagram, "<" + std::string(priority) + ">", "%b %e %H:%M:%S", ": " + std::string(line));
   }
-  bool open_syslog() { return static_cast<bool>(open_log("", LogLevel::debug, path)); }
+  bool open_syslog() { return static_cast<bool>(open_log("syslog:" + path, LogLevel::debug)); }
 };
 
 void syslog_gets_facility_daemon(Syslog& f) {
@@ -328,18 +334,65 @@ void a_sink_gets_the_lines_alone(Sink& f) {
   assert_true(as_written && f.lines.empty());
 }
 
-void an_empty_sink_means_syslog(Sink& f) {
+void an_empty_sink_means_the_log_again(Sink& f) {
   f.start();
   assert_true(f.open_syslog());
-  set_log_sink(nullptr);
-  const int connection = log_descriptor();
   set_log_sink([&f](LogLevel level, std::string_view line) { f.got.emplace_back(level, line); });
   log_info("to the sink");
   set_log_sink(nullptr);
-  assert_int_equal(log_descriptor(), connection);
   log_info("to syslog");
   assert_true(f.received("30", "to syslog"));
   assert_int_equal(f.got.size(), 1);
+}
+
+void every_line_begins_with_the_prefix(Sink& f) {
+  f.start();
+  assert_true(f.open_syslog());
+  set_log_prefix("F42 ");
+  set_log_sink([&f](LogLevel level, std::string_view line) { f.got.emplace_back(level, line); });
+  log_info("to %s", "the sink");
+  log_line(LogLevel::info, "and again");
+  set_log_sink(nullptr);
+  log_info("to syslog");
+  log_line(LogLevel::info, std::string(10'000, 'x'));
+  set_log_prefix("");
+  const bool prefixed = f.got[0].second == "F42 to the sink" && f.got[1].second == "F42 and again";
+  assert_true(prefixed);
+  assert_true(f.received("30", "F42 to syslog"));
+  f.receive();
+  const bool cut = f.datagram.find(": F42 xxx") != std::string::npos && f.datagram.ends_with("xxx...");
+  assert_true(cut);
+}
+
+// ---- a child
+
+// As a worker does: closes all it does not know, gets other descriptors, and logs by itself in the end. 0:
+// those are still open.
+int log_after_close_range() {
+  leave_parents_log();
+  if (::close_range(STDERR_FILENO + 1, ~0U, 0) != 0) return 1;
+  set_log_sink([](LogLevel, std::string_view) {});
+  auto first = make_pipe(), second = make_pipe();
+  if (!first || !second) return 2;
+  set_log_sink(nullptr);
+  log_info("a line of tests/test_log");
+  for (const FdPair* pipe : {&*first, &*second})
+    if (::write(pipe->second.get(), "x", 1) != 1) return 3;
+  return 0;
+}
+
+void a_child_never_closes_what_took_the_number(Sink& f) {
+  f.start();
+  assert_true(f.open_syslog());
+  assert_int_equal(testing::in_child(log_after_close_range), 0);
+  f.receive();
+  const bool arrived = f.datagram.ends_with("]: a line of tests/test_log");
+  assert_true(arrived);
+  const bool opened = static_cast<bool>(open_log(f.folder + "/file", LogLevel::info));
+  assert_true(opened);
+  assert_int_equal(testing::in_child(log_after_close_range), 0);
+  f.read(f.folder + "/file");
+  assert_true(f.lines.empty());
 }
 
 // ---- escape
@@ -490,7 +543,9 @@ int main() {
       TEST(Syslog, syslog_may_come_late_and_again),
       TEST(Syslog, a_stuck_syslog_never_blocks),
       TEST(Sink, a_sink_gets_the_lines_alone),
-      TEST(Sink, an_empty_sink_means_syslog),
+      TEST(Sink, an_empty_sink_means_the_log_again),
+      TEST(Sink, every_line_begins_with_the_prefix),
+      TEST(Sink, a_child_never_closes_what_took_the_number),
       TEST(Escaping, escapes_foreign_text),
       TEST(Escaping, cuts_between_characters),
       TEST(Escaping, any_byte_in_any_amount_stays_small_and_clean),

@@ -16,6 +16,7 @@
 
 #include "tests/support/loop_until.h"
 #include "vncauthproxy/base/fd.h"
+#include "vncauthproxy/base/log.h"
 
 #include "tests/support/cmocka_cxx.h"
 
@@ -334,6 +335,18 @@ void stop_lets_the_callback_under_way_finish(Fixture& f) {
   assert_int_equal(f.calls, 2);
 }
 
+void libevents_complaints_go_to_the_log(Fixture& f) {
+  base::set_log_sink([&f](base::LogLevel, std::string_view line) { f.order.append(line).append("\n"); });
+  f.watch_reading();
+  const int gone = f.pair.first.get();
+  f.pair.first.reset();
+  f.watch->arm();
+  base::set_log_sink({});
+  const bool told = f.order.starts_with("libevent: Epoll ADD") &&
+                    f.order.find("fd " + std::to_string(gone) + " failed") != std::string::npos;
+  assert_true(told);
+}
+
 }  // namespace
 }  // namespace vncauthproxy::net
 
@@ -359,6 +372,7 @@ int main() {
       TEST(Fixture, a_signal_may_end_itself),
       TEST(Fixture, run_ends_when_nothing_is_left),
       TEST(Fixture, a_loop_takes_a_page_of_the_users_pipes),
+      TEST(Fixture, libevents_complaints_go_to_the_log),
       TEST(Fixture, stop_lets_the_callback_under_way_finish),
   };
   return vncauthproxy::testing::run_group("loop", tests);

@@ -277,6 +277,9 @@ void files_become_absolute(Fixture& f) {
   assert_int_equal(f.parse("--log=- --pid-file="), kRun);
   const bool exempt = o.log == "-" && o.pid_file.empty();
   assert_true(exempt);
+  assert_int_equal(f.parse("--log syslog:dev/log"), kRun);
+  const bool socket = f.options().log == "syslog:" + f.expected + "/dev/log";
+  assert_true(socket);
 }
 
 // ---- the file
@@ -556,6 +559,7 @@ void explains_bad_listeners(Fixture& f) {
       {"--vncap-listen=8888", R"(--vncap-listen: "8888" has no port behind a colon)"},
       {"--vncap-listen=unix:", R"(--vncap-listen: "unix:" names no path)"},
       {"--vncap-listen=::1:80", R"(--vncap-listen: "::1:80" needs brackets around its IPv6 address)"},
+      {"--log=syslog:", R"(--log: "syslog:" names no path)"},
       {"--flash-policy-listen=:843", R"(--flash-policy-listen: ":843" has no address before the colon)"},
   };
   for (const auto& row : rows) {

@@ -28,6 +28,7 @@ namespace vncauthproxy::base {
 namespace {
 
 constexpr char kProgram[] = "vncauthproxy";
+constexpr char kSystemLogger[] = "/dev/log";
 constexpr size_t kMaxText = 3072;
 // A line must fit into a pipe that poll() calls writable: only then does a write to stderr never wait.
 constexpr size_t kMaxLine = 4096;
@@ -38,7 +39,8 @@ struct Log {
   Kind kind = Kind::standard_error;
   LogLevel threshold = LogLevel::info;
   std::string path;  // of the file
-  std::string syslog_path = "/dev/log";
+  std::string syslog_path = kSystemLogger;
+  std::string prefix;  // of each line
   Fd file, syslog;
   std::function<void(LogLevel, std::string_view)> sink;
 };
@@ -151,6 +153,11 @@ void write_stream(int fd, LogLevel level, std::string_view text) {
 // Text on its way into the log: at most kMaxText bytes, and one more that shows there were too many.
 using Text = std::array<char, kMaxText + 2>;
 
+// Begins a line. The rest goes behind what this returns.
+size_t put_prefix(Text& text) {
+  return the_log().prefix.copy(text.data(), kMaxText);
+}
+
 // Makes it one line. Returns the part used.
 std::string_view one_line(Text& text, size_t size) {
   const bool cut = size > kMaxText;
@@ -184,8 +191,9 @@ void log_text(LogLevel level, Text& text, size_t size) {
 [[gnu::format(printf, 2, 0)]] void log_formatted(LogLevel level, const char* format, std::va_list arguments) {
   if (!log_enabled(level)) return;
   Text text;
-  const int size = std::vsnprintf(text.data(), text.size(), format, arguments);
-  if (size >= 0) log_text(level, text, std::min(static_cast<size_t>(size), text.size() - 1));
+  const size_t start = put_prefix(text);
+  const int size = std::vsnprintf(text.data() + start, text.size() - start, format, arguments);
+  if (size >= 0) log_text(level, text, std::min(start + static_cast<size_t>(size), text.size() - 1));
 }
 
 // ---- escaping
@@ -251,20 +259,21 @@ std::string_view printed(std::string_view text, std::array<char, 8>& room, size_
 
 }  // namespace
 
-Result<void> open_log(const std::string& target, LogLevel threshold, const std::string& syslog_path) {
+Result<void> open_log(const std::string& target, LogLevel threshold) {
   Log& log = the_log();
+  const bool is_syslog = target.empty() || target.starts_with(kSyslogPrefix);
   Fd file;
-  if (!target.empty() && target != "-") {
+  if (!is_syslog && target != "-") {
     Result<Fd> opened = open_file(target);
     if (!opened) return opened.error();
     file = *std::move(opened);
   }
-  log.kind = target.empty() ? Kind::syslog : target == "-" ? Kind::standard_error : Kind::file;
+  log.kind = is_syslog ? Kind::syslog : target == "-" ? Kind::standard_error : Kind::file;
   log.path = target;
   log.file = std::move(file);
   log.threshold = threshold;
-  log.syslog_path = syslog_path;
-  log.syslog = log.kind == Kind::syslog ? connect_syslog(syslog_path) : Fd();
+  log.syslog_path = is_syslog && !target.empty() ? target.substr(kSyslogPrefix.size()) : kSystemLogger;
+  log.syslog = log.kind == Kind::syslog ? connect_syslog(log.syslog_path) : Fd();
   log.sink = nullptr;
   return {};
 }
@@ -291,17 +300,21 @@ Result<void> give_log_to(uid_t uid, gid_t gid) {
 }
 
 void set_log_sink(std::function<void(LogLevel, std::string_view)> sink) {
-  Log& log = the_log();
-  log.sink = std::move(sink);
-  if (log.sink) return;
-  log.kind = Kind::syslog;
-  log.file.reset();
-  if (!log.syslog) log.syslog = connect_syslog(log.syslog_path);
+  the_log().sink = std::move(sink);
 }
 
-int log_descriptor() {
-  const Log& log = the_log();
-  return log.kind == Kind::syslog ? log.syslog.get() : log.kind == Kind::file ? log.file.get() : -1;
+void set_log_prefix(std::string prefix) {
+  the_log().prefix = std::move(prefix);
+}
+
+void leave_parents_log() {
+  Log& log = the_log();
+  log.file.release();
+  log.syslog.release();
+  struct stat status;
+  const bool stays =
+      log.kind == Kind::standard_error && ::fstat(STDERR_FILENO, &status) == 0 && !S_ISREG(status.st_mode);
+  if (!stays) log.kind = Kind::syslog;
 }
 
 bool log_enabled(LogLevel level) {
@@ -311,7 +324,8 @@ bool log_enabled(LogLevel level) {
 void log_line(LogLevel level, std::string_view text) {
   if (!log_enabled(level)) return;
   Text room;
-  log_text(level, room, text.copy(room.data(), room.size() - 1));
+  const size_t start = put_prefix(room);
+  log_text(level, room, start + text.copy(room.data() + start, room.size() - 1 - start));
 }
 
 void log_error(const char* format, ...) {

@@ -87,9 +87,14 @@ Result<void> file_or_none(Options& options, const std::string& value) {
   return value.empty() ? text<member>(options, value) : some_file<member>(options, value);
 }
 
-// A file, "" for syslog or "-" for stderr.
+// A file, "" for syslog, "-" for stderr, or the socket of another system logger.
 Result<void> log_target(Options& options, const std::string& value) {
-  return value == "-" ? text<&Options::log>(options, value) : file_or_none<&Options::log>(options, value);
+  if (value == "-") return text<&Options::log>(options, value);
+  if (!value.starts_with(kSyslogPrefix)) return file_or_none<&Options::log>(options, value);
+  const std::string path = value.substr(kSyslogPrefix.size());
+  if (path.empty()) return bad("names no path");
+  Result<std::string> found = absolute(path);
+  return found ? text<&Options::log>(options, std::string(kSyslogPrefix) + *found) : found.error();
 }
 
 Result<void> check_host_and_port(const std::string& value) {
@@ -214,7 +219,9 @@ constexpr Row kRows[] = {
     {"debug", 'd', kSwitch, kNone, kAnywhere, yes_or_no<&Options::debug>,
      "Log the steps of each forwarding too."},
     {"log", 0, "FILE", kNone, kAnywhere, log_target,
-     "Log to FILE, or to stderr if FILE is -. Without it the log goes to syslog."},
+     "Log to FILE, to stderr if it is -, or to the system logger's socket PATH if it is syslog:PATH. Without "
+     "it the "
+     "log goes to syslog at /dev/log."},
     {"pid-file", 0, "FILE", LOCALSTATEDIR "/run/vncauthproxy/vncauthproxy.pid", kAnywhere,
      file_or_none<&Options::pid_file>,
      "Hold FILE locked, with the process number in it. An empty name means none."},

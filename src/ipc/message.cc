@@ -2,6 +2,7 @@
 #include "vncauthproxy/ipc/message.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <string_view>
 
 namespace vncauthproxy::ipc {
@@ -96,6 +97,15 @@ Result<Message> take(ByteReader& in, size_t type) {
 }
 
 }  // namespace
+
+std::string summary(const Ended& ended, const std::string& viewer) {
+  std::array<char, 128> counts;
+  std::snprintf(counts.data(), counts.size(), ", %llu bytes to the viewer, %llu from it, %.1f s",
+                static_cast<unsigned long long>(ended.to_viewer),
+                static_cast<unsigned long long>(ended.from_viewer),
+                static_cast<double>(ended.relayed.count()) / 1000);
+  return "ended: " + ended.reason + "; " + viewer + counts.data();
+}
 
 Packet encode(const Message& message) {
   Packet packet;

@@ -45,7 +45,7 @@ struct WorkerTable::Record {
   bool has_port = true;
   bool channel_open = true;
   pid_t pid = 0;  // 0: not forked yet, or reaped
-  std::string viewer = "no viewer";
+  std::string viewer = ipc::kNoViewer;
   ipc::Seats::Taken seats;  // until the worker has shown that it has got what is in them
   ipc::Channel channel;
   net::Timer deadline;
@@ -120,10 +120,7 @@ void WorkerTable::take(Record& record, const ipc::Ended& ended) {
   if (record.state != State::waiting && record.state != State::live) return violation(record, "Ended");
   record.state = State::ending;
   record.deadline.start_among_many(std::chrono::seconds(1));
-  base::log_info(
-      "F%u ended: %s; %s, %llu bytes to the viewer, %llu from it, %.1f s", record.forwarding.id,
-      one_line(ended.reason).c_str(), record.viewer.c_str(), static_cast<unsigned long long>(ended.to_viewer),
-      static_cast<unsigned long long>(ended.from_viewer), static_cast<double>(ended.relayed.count()) / 1000);
+  base::log_info("F%u %s", record.forwarding.id, one_line(summary(ended, record.viewer)).c_str());
 }
 
 void WorkerTable::take(Record&, const ipc::Log& log) {

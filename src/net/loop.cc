@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "vncauthproxy/base/heap.h"
+#include "vncauthproxy/base/log.h"
 
 namespace vncauthproxy::net {
 namespace {
@@ -35,6 +36,11 @@ sigset_t only(int signal) {
   return set;
 }
 
+// libevent's own complaints; without this they go to stderr.
+void log_complaint(int severity, const char* text) {
+  if (severity >= EVENT_LOG_WARN) base::log_warning("libevent: %s", text);
+}
+
 base::Fd make_signal_fd(int signal) {
   const sigset_t own = only(signal);
   base::Fd fd(::signalfd(-1, &own, SFD_NONBLOCK | SFD_CLOEXEC));
@@ -48,6 +54,7 @@ Loop::Loop(Changes changes) {
   // Once: where libevent keeps them is a page that a forked child shares until one of them writes to it.
   [[maybe_unused]] static const bool done = [] {
     ::event_set_mem_functions(base::heap_allocate, base::heap_reallocate, base::heap_free);
+    ::event_set_log_callback(log_complaint);
     return true;
   }();
   const base::Handle<event_config> config(event_config_new());

@@ -135,7 +135,9 @@ void Session::viewer_verified(VerifiedViewer viewer) {
   handover_.password.wipe();
   handover_.tls = {};
   viewer_->link.forget_key();
-  channel_.send(ipc::Authenticated{viewer_->peer.to_string()});
+  viewer_name_ = viewer_->peer.to_string();
+  if (orphaned_) base::log_info("viewer %s authenticated", viewer_name_.c_str());
+  channel_.send(ipc::Authenticated{viewer_name_});
   enter(backend_ ? Phase::relaying : Phase::reaching_again);
 }
 
@@ -162,11 +164,12 @@ void Session::master_says(const ipc::Message& message) {
   end(kReason);
 }
 
-// The console outlives a crash or an upgrade of the master; a waiting port its deadline only. Nobody else
-// logs now.
+// The console outlives a crash or an upgrade of the master, a waiting port too, until its deadline. The
+// process writes its own log from here on.
 void Session::master_lost() {
+  orphaned_ = true;
   base::set_log_sink({});
-  base::log_warning("F%u the master is gone", handover_.id);
+  base::log_warning("the master is gone");
   if (phase_ == Phase::reaching_backend) end("the master is gone");  // there is nobody to tell the port to
 }
 
@@ -178,6 +181,7 @@ void Session::end(std::string reason) {
     ended.from_viewer = relay_->from_viewer();
     ended.relayed = std::chrono::duration_cast<std::chrono::milliseconds>(base::Clock::now() - relay_since_);
   }
+  if (orphaned_) base::log_info("%s", ipc::summary(ended, viewer_name_).c_str());
   channel_.send(ended);
   enter(Phase::over);
 }

@@ -48,6 +48,8 @@ class Session {
   ipc::Handover handover_;
   ipc::Channel channel_;
   Phase phase_ = Phase::over;
+  bool orphaned_ = false;  // the master is gone
+  std::string viewer_name_ = ipc::kNoViewer;
   std::unique_ptr<BackendSide> backend_side_;
   std::optional<Backend> backend_;
   std::unique_ptr<net::Watch> backend_watch_;

@@ -30,10 +30,10 @@ void close_all_but(ipc::Handover& handover) {
 }
 
 // The master decides about the end of a session; a signal sent to the whole group (Ctrl-C) must not take it
-// from it.
+// from it. Nor must a line on stderr, where that is a file (RLIMIT_FSIZE).
 void restore_signals() {
   for (const int signal : {SIGCHLD, SIGTERM}) ::signal(signal, SIG_DFL);
-  for (const int signal : {SIGINT, SIGHUP, SIGPIPE}) ::signal(signal, SIG_IGN);
+  for (const int signal : {SIGINT, SIGHUP, SIGPIPE, SIGXFSZ}) ::signal(signal, SIG_IGN);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -56,10 +56,10 @@ void worker_main(ipc::Handover handover) {
   restore_signals();
   limit_resources();
   net::Loop loop(net::Loop::Changes::folded);  // back-pressure changes interest often
-  const uint32_t id = handover.id;
+  base::set_log_prefix("F" + std::to_string(handover.id) + " ");
   Session session(loop, std::move(handover));
-  base::set_log_sink([&session, id](base::LogLevel level, std::string_view text) {
-    session.channel().send(ipc::Log{level, "F" + std::to_string(id) + " " + std::string(text)});
+  base::set_log_sink([&session](base::LogLevel level, std::string_view text) {
+    session.channel().send(ipc::Log{level, std::string(text)});
   });
   session.start();
   loop.run();

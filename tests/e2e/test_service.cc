@@ -450,25 +450,6 @@ void the_log_file_is_opened_again(Service& f) {
   std::filesystem::remove(f.folder.file("log"));
 }
 
-void a_killed_master_leaves_its_sessions(Fixture& f) {
-  const std::vector<pid_t> workers = f.daemon.children();
-  f.check(workers.size() == 1);
-  f.daemon.signal(SIGKILL);
-  f.check(f.daemon.wait() == 128 + SIGKILL);
-  f.expect_no_daemon();
-  f.check(f.witness.echoes("without a master"), "the session lives");
-  f.check(connection_refused("127.0.0.1", f.daemon.port()), "no worker holds the control port");
-  Daemon next;
-  f.check(next.forwarding_to(f.echo_backend.port()) != 0, "a new master serves beside it");
-  f.check(f.witness.echoes("beside the next one"));
-  f.witness.socket.close();
-  f.check(wait_until([&] {
-            return !std::filesystem::exists("/proc/" + std::to_string(workers[0])) ||
-                   status_field(workers[0], "State").starts_with("Z");
-          }),
-          "and ends with its viewer");
-}
-
 // ---- what can be seen from outside
 
 void secrets_are_nowhere_to_be_seen(Talkative& f) {
@@ -648,7 +629,6 @@ int main() {
       STAGED(Fixture, bad_users_files_change_nothing),
       STAGED(WithTls, certificates_are_read_again),
       STAGED(Service, the_log_file_is_opened_again),
-      STAGED(Fixture, a_killed_master_leaves_its_sessions),
       STAGED(Talkative, secrets_are_nowhere_to_be_seen),
       STAGED(Fixture, secrets_are_gone_from_memory),
       STAGED(Fixture, nobody_may_look_inside),

@@ -127,15 +127,13 @@ std::vector<std::string> daemon_command(const Folder& folder, uint16_t first_por
   return argv;
 }
 
-Daemon::Daemon(DaemonSetup setup) : min_port_(find_free_range(setup.ports)) {
+Daemon::Daemon(DaemonSetup setup) : log_(setup.log, folder_.path()), min_port_(find_free_range(setup.ports)) {
   if (min_port_ == 0) throw std::runtime_error("no free range of ports");
   max_port_ = static_cast<uint16_t>(min_port_ + setup.ports - 1);
   std::vector<std::string> argv = daemon_command(folder_, min_port_, setup);
-  argv.insert(argv.begin() + 1, {"--foreground", "--log", "-"});
+  argv.insert(argv.begin() + 1, {"--foreground", "--log", log_.option()});
   program_ = std::make_unique<Program>(std::move(argv), ProgramSetup{.descriptors = setup.descriptors});
-  if (program_->wait_err("Listening for control clients at "))
-    // The rest of the line follows in the same write or right behind.
-    wait_until([this] { return (port_ = port_in(log())) != 0; });
+  wait_until([this] { return (port_ = port_in(log())) != 0 || !running(); });
   if (port_ == 0) throw std::runtime_error("the daemon did not start: " + log());
 }
 

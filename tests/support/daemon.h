@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The built daemon, started by a test in a folder of its own: on a control port of the kernel's choice, with
-// a free range of forwarding ports, one user, and its log on a pipe. And the control protocol toward it.
+// a free range of forwarding ports, one user, and its log where the test can read it. And the control
+// protocol toward it.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/support/log_target.h"
 #include "tests/support/program.h"
 #include "tests/support/socket.h"
 
@@ -59,6 +61,7 @@ struct DaemonSetup {
   std::string users = {};     // text of the users file; empty: kUser alone
   std::string user = "root";  // --user, given when the test runs as root
   unsigned descriptors = 0;
+  LogTo log = chosen_log_target();
 };
 
 class Daemon {
@@ -85,10 +88,10 @@ class Daemon {
   Reply request(const Request& wanted, Deadline deadline = {}) const;
   uint16_t forwarding_to(uint16_t backend_port) const;  // 0: refused
 
-  std::string log() { return program_->err(); }
-  size_t log_size() { return program_->err().size(); }
+  std::string log() { return log_.text() + program_->err(); }
+  size_t log_size() { return log().size(); }
   bool wait_log(std::string_view text, Deadline deadline = {}, size_t from = 0) {
-    return program_->wait_err(text, deadline, from);
+    return wait_until([&] { return log().find(text, from) != std::string::npos; }, deadline);
   }
   bool running() { return program_->running(); }
   void signal(int number) const { program_->signal(number); }
@@ -101,6 +104,7 @@ class Daemon {
 
  private:
   Folder folder_;
+  LogTarget log_;
   uint16_t port_ = 0, min_port_ = 0, max_port_ = 0;
   std::unique_ptr<Program> program_;
 };

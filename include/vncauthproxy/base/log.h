@@ -26,24 +26,28 @@ enum class LogLevel : uint8_t {
   debug     // its steps
 };
 
-// Where lines go: "" is syslog (facility daemon, at the socket `syslog_path`), "-" is stderr, anything else a
-// file, opened for appending; a symbolic link is not followed. Lines of a file or of stderr begin with the
-// local time, the program and pid, and the level, as the old daemon's did:
+inline constexpr std::string_view kSyslogPrefix = "syslog:";
+
+// Where lines go: "" is syslog (facility daemon) at /dev/log, "syslog:PATH" the same at another socket, "-"
+// is stderr, anything else a file, opened for appending; a symbolic link is not followed. Lines of a file or
+// of stderr begin with the local time, the program and pid, and the level, as the old daemon's did:
 // `2016-07-28 17:28:46 vncauthproxy[1234]  INFO: text`. The file is made with mode 0640.
 // Until this is called, lines of level info and above go to stderr. A missing syslog is no error: it is tried
 // again with each line.
-Result<void> open_log(const std::string& target, LogLevel threshold,
-                      const std::string& syslog_path = "/dev/log");
+Result<void> open_log(const std::string& target, LogLevel threshold);
 // Opens the same file again (after logrotate moved it). On failure the old one stays in use.
 Result<void> reopen_log();
 // Gives the log file, when it is one, to the user the process is about to become, who reopens it later.
 Result<void> give_log_to(uid_t uid, gid_t gid);
-// From here on lines at or above the threshold go to `sink` alone; an empty sink means syslog. The connection
-// to syslog is opened by the empty sink and then kept, so a process that will be confined sets that one
-// first.
+// From here on lines at or above the threshold go to `sink` alone; with an empty one, to the log's own target
+// again.
 void set_log_sink(std::function<void(LogLevel, std::string_view)> sink);
-// The descriptor lines go through, for a process that closes all it does not know; -1: none of its own.
-int log_descriptor();
+// Each line begins with `prefix`, for a sink too.
+void set_log_prefix(std::string prefix);
+// For a forked child that closes all descriptors it does not know, before it does: the log forgets those of
+// its parent. From here on its own target is syslog, by a connection of its own that the first line opens; or
+// stderr where that is the parent's and no file, since the child may not write to files.
+void leave_parents_log();
 
 bool log_enabled(LogLevel level);
 // Control characters in `text` are written as blanks and what is over 3 KiB is cut: whatever a caller forgot

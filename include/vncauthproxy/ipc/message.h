@@ -32,6 +32,9 @@ struct Ended {  // the session is over, the worker ends
   uint64_t to_viewer = 0, from_viewer = 0;  // bytes of RFB
   std::chrono::milliseconds relayed{};
 };
+inline constexpr const char* kNoViewer = "no viewer";
+// The last line of a forwarding in the log: "ended: REASON; VIEWER, 12 bytes to the viewer, ...".
+std::string summary(const Ended& ended, const std::string& viewer);
 struct Log {
   base::LogLevel level;
   std::string text;
