@@ -278,7 +278,7 @@ constexpr Row kRows[] = {
     {"server-timeout", 0, "SECONDS", "30", kAnywhere, timeout<&Options::server_timeout>,
      "How long reaching a VNC server may take, from its name to the end of its handshake, retries included."},
     {"connect-retries", 0, "N", "3", kAnywhere, count<&Options::connect_retries>,
-     "How often all addresses of a VNC server are tried."},
+     "Number of rounds over all addresses of the VNC server."},
     {"retry-wait", 0, "SECONDS", "0.1", kAnywhere, pause<&Options::retry_wait>,
      "How long to wait between two such rounds."},
     {"connect-timeout", 0, "SECONDS", "30", kAnywhere, timeout<&Options::connect_timeout>,

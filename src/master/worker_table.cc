@@ -207,7 +207,8 @@ void WorkerTable::reaped(pid_t pid, int status) {
 
 void WorkerTable::out_of_time(Record& record) {
   if (record.state == State::starting) {
-    fail(record, FailureCode::backend_timeout, "the backend did not answer in time");
+    // A worker ends each of its steps in time but the first: the resolver blocks.
+    fail(record, FailureCode::backend_timeout, "the backend did not answer in time (step: resolving)");
   } else if (record.state != State::ending) {
     base::log_error("F%u worker %d overran its time", record.forwarding.id, record.pid);
   }

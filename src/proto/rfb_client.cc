@@ -200,6 +200,24 @@ Error RfbClient::refusal() const {
   return {ErrorCode::refused, "the backend refuses" + tail};
 }
 
+std::string_view RfbClient::step() const {
+  switch (state_) {
+    case State::version:
+      return "greeting";
+    case State::scheme:
+    case State::types:
+      return "security types";
+    case State::challenge:
+      return "challenge";
+    case State::result:
+    case State::reason_size:
+    case State::reason:
+    case State::done:
+      break;
+  }
+  return "security result";
+}
+
 Error RfbClient::ended(ByteReader& in) {
   switch (state_) {
     case State::reason: {

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Reaches the backend: resolves its name, tries every address in rounds, shakes hands to the end of
-// SecurityResult, all within one deadline. Reports once.
+// SecurityResult, all within one deadline. An address that has no VNC server, or not yet, is no reason to
+// give up: it may refuse the connection, hang up, stay silent or speak something else. Once a server has sent
+// its RFB version, its word is final: to ask it again might lock the proxy out. Reports once.
 #pragma once
 
 #include <array>
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "vncauthproxy/base/address.h"
@@ -38,14 +43,18 @@ class BackendSide {
   void resolve();
   void next_round();
   void next_address();
-  void attempt_failed(std::string why);
+  void cannot_connect(const std::string& why);
+  void attempt_failed(base::Error error);
+  void give_up_attempt(base::Error error);
+  void share_time(size_t shares);
   void connected();
   void readable();
   void advance(bool at_end);
   void out_of_time();
   void report(base::Result<Backend> result);
   std::chrono::milliseconds time_left() const;
-  std::string name() const;
+  std::string_view step() const;
+  base::Error timed_out() const;
 
   net::Loop& loop_;
   const ipc::Handover& handover_;
@@ -53,16 +62,17 @@ class BackendSide {
   Clock::time_point deadline_;
   net::Timer deadline_timer_;
   net::Timer pause_;          // resolve, and the wait between two rounds
-  net::Timer attempt_timer_;  // this address's share of the time that is left
+  net::Timer attempt_timer_;  // this address's share of the time that is left, until it has greeted
 
   std::vector<base::Endpoint> endpoints_;
   size_t next_endpoint_ = 0;
   unsigned rounds_left_;
-  std::string last_failure_;
+  std::optional<base::Error> failure_;  // of the attempt that got furthest, the last of these
+  bool failed_connected_ = false;       // so far: there was a connection
 
   base::Fd socket_;
   std::unique_ptr<net::Watch> watch_;
-  proto::RfbClient handshake_;
+  std::optional<proto::RfbClient> handshake_;  // once connected
   bool awaiting_reason_ = false;
   std::array<uint8_t, 1024> input_;
   size_t filled_ = 0;

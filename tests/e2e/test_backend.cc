@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <chrono>
 #include <list>
 #include <mutex>
@@ -34,6 +35,17 @@ struct Fixture : Stage {
 
 struct Hasty : Fixture {
   Hasty() : Fixture({"--server-timeout", "1.5", "--connect-retries", "1"}) {}
+};
+
+// Names of several addresses, and a resolver that never answers, where this test may have them.
+struct Named : Stage {
+  Named()
+      : Stage({.options = {"--server-timeout", "4", "--connect-retries", "1"},
+               .names = {.hosts = works ? "127.0.0.1 localhost\n127.0.0.2 two\n127.0.0.3 two\n127.0.0.3 owt\n"
+                                          "127.0.0.2 owt\n"
+                                        : "",
+                         .resolv_conf = works ? "nameserver 127.0.0.9\n" : ""}}) {}
+  inline static const bool works = own_names_work();
 };
 
 struct Persistent : Fixture {
@@ -311,7 +323,7 @@ void a_black_hole_ends_at_the_deadline(Hasty& f) {
   if (!f.check(!queued.back(), "the queue is full")) return;
   const auto begin = Clock::now();
   const Reply reply = f.ask(port);
-  f.check(reply.failed("backend_timeout") || reply.failed("backend_unreachable"), reply.text);
+  f.check(reply.failed("backend_timeout") && reply.reason.ends_with("(step: connecting)"), reply.text);
   f.check(Clock::now() - begin < seconds(4), "in time");
 }
 
@@ -357,6 +369,122 @@ void every_address_of_a_name_is_tried(Fixture& f) {
   f.check(f.works(reply), reply.text);
 }
 
+// What a server does that is only just booting, or a forwarder before one that is not there yet.
+void a_server_that_is_none_yet_is_tried_again(Fixture& f) {
+  const std::vector<std::pair<const char*, FakeBackend::Session>> rows = {
+      {"hangs up", script({})},
+      {"hangs up within its version", script({{"RFB 003", 0}})},
+      {"resets", [](Socket& socket) { socket.reset(); }},
+      {"no RFB", blurt("SSH-2.0-OpenSSH_9.2\r\n")},
+      {"a web server", blurt("HTTP/1.1 503 Service Unavailable\r\n\r\n")},
+      {"a repeater", blurt("RFB 000.000\n")}};
+  for (const auto& [name, first] : rows) {
+    std::atomic<int> count{0};
+    FakeBackend backend(
+        [&, usual = echo(), odd = first](Socket& socket) { count++ == 0 ? odd(socket) : usual(socket); });
+    const Reply reply = f.ask(backend.port());
+    f.check(f.works(reply), std::string(name) + ": " + reply.text);
+    f.check(backend.connections() == 2, name);
+  }
+}
+
+// Its silence takes no more than its share of the time.
+void a_silent_server_is_tried_again(Fixture& f) {
+  Daemon daemon({.options = {"--server-timeout", "6", "--retry-wait", "0"}});
+  std::atomic<int> count{0};
+  FakeBackend backend(
+      [&, usual = echo(), odd = silent()](Socket& socket) { count++ == 0 ? odd(socket) : usual(socket); });
+  const Reply reply = daemon.request(Request{.destination_port = backend.port()});
+  f.check(f.works(reply), reply.text);
+  f.check(backend.connections() == 2);
+}
+
+// But one that speaks RFB has said its word: to ask it again might lock the proxy out.
+void what_an_rfb_server_says_is_final(Fixture& f) {
+  const std::vector<std::pair<const char*, FakeBackend::Session>> rows = {
+      {"refuses", script({{"RFB 003.008\n", 12}, {Bytes(1, '\0') + u32(2) + "no", 0}})},
+      {"refuses in place of a greeting", script({{"RFB 003.003\n" + u32(0) + u32(2) + "no", 0}})},
+      {"other types", script({{"RFB 003.008\n", 12}, {"\1\x13", 0}})},
+      {"hangs up at the types", script({{"RFB 003.008\n", 12}})},
+      {"wants a password", script({{"RFB 003.008\n", 12}, {"\1\2", 0}})},
+      {"hangs up at the result", script({{"RFB 003.008\n", 12}, {"\1\1", 1}})}};
+  for (const auto& [name, session] : rows) {
+    FakeBackend backend(session);
+    const Reply reply = f.ask(backend.port());
+    f.check(!reply.ok() && reply.code.starts_with("backend_"), std::string(name) + ": " + reply.text);
+    f.check(backend.connections() == 1, name);
+  }
+}
+
+void the_last_of_all_failures_is_told(Fixture& f) {
+  FakeBackend ssh(blurt("SSH-2.0-OpenSSH_9.2\r\n"));
+  const Reply reply = f.ask(ssh.port());
+  f.check(reply.failed("backend_refused") && reply.reason.find("does not speak RFB") != std::string::npos,
+          reply.text);
+  f.check(ssh.connections() == 3, "as often as --connect-retries says");
+}
+
+void the_next_address_has_its_turn(Named& f) {
+  if (!f.works) return;
+  FakeBackend good(echo(), "127.0.0.3");
+  const auto serves = [&](const char* name) {
+    const Reply reply =
+        f.daemon.request(Request{.destination_port = good.port(), .destination_address = name});
+    FakeViewer viewer(reply.port);
+    f.check(reply.ok() && viewer.log_in(kViewerSecret) == Verdict::admitted && viewer.echoes("ping"),
+            std::string(name) + ": " + reply.text);
+  };
+  const auto with_bad = [&](const char* what, const FakeBackend::Session& session) {
+    FakeBackend bad(session, "127.0.0.2", good.port());
+    if (!f.check(bad.port() == good.port(), "a second server at the same port")) return;
+    serves("two");
+    serves("owt");
+    f.check(bad.connections() > 0, what);
+  };
+  with_bad("hangs up", script({}));
+  with_bad("silent", silent());
+  with_bad("no RFB", blurt("220 mail ESMTP\r\n"));
+}
+
+void a_timeout_names_its_step(Hasty& f) {
+  const struct {
+    const char* step;
+    FakeBackend::Session session;
+  } rows[] = {
+      {"greeting", silent()},
+      {"greeting", script({{"RFB 003", 0}}, false)},
+      {"security types", script({{"RFB 003.008\n", 12}}, false)},
+      {"security types", script({{"RFB 003.003\n", 12}}, false)},
+      {"security types", script({{"RFB 003.008\n", 12}, {"\2\1", 0}}, false)},
+      {"challenge", script({{"RFB 003.008\n", 12}, {"\1\2", 1}}, false)},
+      {"security result", script({{"RFB 003.008\n", 12}, {"\1\1", 1}}, false)},
+  };
+  for (const auto& row : rows) {
+    FakeBackend backend(row.session);
+    const Reply reply = f.ask(backend.port(), kServerSecret);
+    f.check(
+        reply.failed("backend_timeout") && reply.reason.ends_with(std::string("(step: ") + row.step + ")"),
+        std::string(row.step) + ": " + reply.text);
+  }
+}
+
+void a_timeout_of_the_resolver_is_named_too(Named& f) {
+  if (!f.works) return;
+  // A name server that hears and never answers.
+  const base::Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(53);
+  address.sin_addr.s_addr = htonl(0x7f000009);
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return;
+  const auto begin = Clock::now();
+  const Reply reply =
+      f.daemon.request(Request{.destination_port = 5900, .destination_address = "node.example.net"});
+  f.check(reply.failed("backend_timeout") && reply.reason.find("(step: resolving)") != std::string::npos,
+          reply.text);
+  f.check(Clock::now() - begin < seconds(8), "in time");
+}
+
 void a_late_backend_is_reached_by_a_retry(Persistent& f) {
   const uint16_t port = find_free_range(1);
   std::thread late;
@@ -399,6 +527,13 @@ int main() {
       STAGED(Hasty, nobody_there_is_unreachable),
       STAGED(Fixture, every_spelling_of_an_address_works),
       STAGED(Fixture, every_address_of_a_name_is_tried),
+      STAGED(Fixture, a_server_that_is_none_yet_is_tried_again),
+      STAGED(Fixture, a_silent_server_is_tried_again),
+      STAGED(Fixture, what_an_rfb_server_says_is_final),
+      STAGED(Fixture, the_last_of_all_failures_is_told),
+      STAGED(Named, the_next_address_has_its_turn),
+      STAGED(Hasty, a_timeout_names_its_step),
+      STAGED(Named, a_timeout_of_the_resolver_is_named_too),
       STAGED(Persistent, a_late_backend_is_reached_by_a_retry),
   };
   return run_group("backend", tests);

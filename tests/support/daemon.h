@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/support/log_target.h"
+#include "tests/support/own_names.h"
 #include "tests/support/program.h"
 #include "tests/support/socket.h"
 
@@ -62,6 +63,7 @@ struct DaemonSetup {
   std::string user = "root";  // --user, given when the test runs as root
   unsigned descriptors = 0;
   LogTo log = chosen_log_target();
+  OwnNames names = {};  // where own_names_work()
 };
 
 class Daemon {

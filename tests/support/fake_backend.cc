@@ -13,8 +13,8 @@
 
 namespace vncauthproxy::testing {
 
-FakeBackend::FakeBackend(Session session, const std::string& host)
-    : session_(std::move(session)), listener_(host), acceptor_([this] { accept_all(); }) {}
+FakeBackend::FakeBackend(Session session, const std::string& host, uint16_t port)
+    : session_(std::move(session)), listener_(host, port), acceptor_([this] { accept_all(); }) {}
 
 FakeBackend::~FakeBackend() {
   stopping_ = true;

@@ -22,7 +22,8 @@ class FakeBackend {
  public:
   using Session = std::function<void(Socket&)>;
 
-  explicit FakeBackend(Session session, const std::string& host = "127.0.0.1");
+  // Port 0: one of the kernel's choice.
+  explicit FakeBackend(Session session, const std::string& host = "127.0.0.1", uint16_t port = 0);
   ~FakeBackend();  // ends every connection
   FakeBackend(const FakeBackend&) = delete;
   FakeBackend& operator=(const FakeBackend&) = delete;

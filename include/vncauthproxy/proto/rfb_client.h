@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "vncauthproxy/base/bytes.h"
 #include "vncauthproxy/base/result.h"
@@ -30,6 +31,10 @@ class RfbClient {
   // of a reason as came, else closed. Good for a deadline too: a backend that stalls within its reason has
   // already refused.
   base::Error ended(base::ByteReader& in);
+  // It has named a version that we speak: whatever comes now, it is a VNC server.
+  bool greeted() const { return state_ != State::version; }
+  // What is waited for, for people: "greeting", "security types", "challenge", "security result".
+  std::string_view step() const;
   // It said no, and no more than its reason is still to come.
   bool refused() const { return state_ == State::reason_size || state_ == State::reason; }
 
