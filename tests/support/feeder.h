@@ -44,9 +44,9 @@ inline std::string visible(std::string_view text) {
 }
 
 inline std::string visible(const base::Error& error) {
-  constexpr const char* kNames[] = {"invalid", "too_large",   "unsupported", "denied",
-                                    "refused", "unreachable", "timeout",     "closed",
-                                    "in_use",  "exhausted",   "system"};
+  constexpr const char* kNames[] = {"invalid", "too_large", "unsupported", "denied",
+                                    "missing", "refused",   "unreachable", "timeout",
+                                    "closed",  "in_use",    "exhausted",   "system"};
   return std::string(kNames[static_cast<size_t>(error.code)]) + ": " + error.detail;
 }
 
