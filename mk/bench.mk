@@ -14,4 +14,4 @@ $(eval $(call link,$(BUILD)/bench/floor,$(call objects,tests/bench/floor)))
 bench: all $(BENCH)
 	tests/bench/run.py --build '$(BUILD)' $(BENCH_ARGS)
 # `make check` has it all run for a moment, as script/check-bench.
-check: $(if $(filter script/check-bench=%,$(chosen)),$(BENCH))
+check_programs += $(if $(filter script/check-bench=%,$(chosen)),$(BENCH))

@@ -2,7 +2,15 @@
 # How sources become libraries and programs. Sources are found by wildcard: a new file needs no change here.
 
 Q := $(if $(V),,@)
-say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
+say = $(if $(V),,@printf '  %s%-5s %s\n' '$(number)' '$(1)' '$(2)')
+
+# $(call build,GOALS): a recipe that builds them on all cores, unless -j says otherwise, each step with its number. How
+# many there are is what a dry run would do, once it can see which flags, folders and lists have changed.
+own_make = $(MAKE) --no-print-directory
+build = @set -e; $(own_make) $(remembered); \
+  steps=$$($(own_make) -n V= STEPS=n $(1) | grep -c '^printf .*%-5s' || :); \
+  $(own_make) $(if $(filter -j%,$(MAKEFLAGS)),,-j$$(nproc)) STEPS=$$steps $(1)
+number = $(if $(STEPS),$(eval done += .)[$(words $(done))/$(STEPS)] )
 
 # ---- flags
 
@@ -29,10 +37,12 @@ all_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(if $(SAN
 # $(BUILD)/flags and $(BUILD)/folders hold what was used last. They are written only when that differs, and what
 # depends on them is then made again: `make CXXFLAGS=-O3` and `make prefix=/usr` just work.
 quote = '$(subst ','\'',$(1))'
+remembered = $(BUILD)/flags $(BUILD)/folders
+look = $(if $(filter n,$(STEPS)),,FORCE)
 remember = @mkdir -p $(@D); printf '%s\n' $(call quote,$(now)) | cmp -s - $@ || printf '%s\n' $(call quote,$(now)) >$@
 $(BUILD)/flags: now = $(CXX) $(all_CXXFLAGS) $(lto) $(all_LDFLAGS) $(runtime)
 $(BUILD)/folders: now = $(foreach f,$(folders),$(f)=$($(f)))
-$(BUILD)/flags $(BUILD)/folders: FORCE
+$(BUILD)/flags $(BUILD)/folders: $(look)
 	$(remember)
 
 # ---- folders. Scripts, manuals and samples in the tree name the usual ones, so that each can be read and run as it
@@ -76,7 +86,8 @@ config.h: ;
 # $(call archive,FILE,OBJECTS); FILE.list notices that a source was taken away.
 define archive
 $(1).list: now = $(2)
-$(1).list: FORCE
+remembered += $(1).list
+$(1).list: $(look)
 	$$(remember)
 $(1): $(2) $(1).list
 	$$(call say,AR,$$@)

@@ -44,15 +44,20 @@ TESTS := $(foreach t,$(unit_tests),unit/$(notdir $(t))=$(BUILD)/$(t)) \
   $(foreach s,$(sort $(wildcard tests/scripts/check-*.sh)),script/$(basename $(notdir $(s)))=$(s))
 is_chosen = $(or $(if $(CHECK),,all),$(foreach w,$(CHECK),$(findstring $(w),$(firstword $(subst =, ,$(1))))))
 chosen := $(strip $(foreach t,$(TESTS),$(if $(strip $(call is_chosen,$(t))),$(t))))
-ifneq ($(filter check,$(MAKECMDGOALS)),)
+ifneq ($(filter check check-programs,$(MAKECMDGOALS)),)
 $(if $(CMOCKA_LIBS),,$(error cmocka was not found: run ./bootstrap --tests))
 $(if $(chosen),,$(error no test has one of "$(CHECK)" in its name))
 endif
 
-.PHONY: check demo
-check: all $(SUPPORT_PROGRAMS) $(filter $(BUILD)/%,$(foreach t,$(chosen),$(lastword $(subst =, ,$(t)))))
+check_programs := $(filter $(BUILD)/%,$(foreach t,$(chosen),$(lastword $(subst =, ,$(t)))))
+.PHONY: check check-programs demo demo-programs
+check-programs:
+	+$(call build,all $(SUPPORT_PROGRAMS) $(check_programs))
+check: check-programs
 	@BUILD='$(BUILD)' VNCAUTHPROXY_BUILD='$(abspath $(BUILD))' SANITIZE='$(SANITIZE)' MAKE='$(MAKE)' CXX='$(CXX)' PYTHON3='$(PYTHON3)' \
 	  tests/scripts/run-tests.sh $(BUILD)/check $(chosen)
 
-demo: all $(SUPPORT_PROGRAMS)
+demo-programs:
+	+$(call build,all $(SUPPORT_PROGRAMS))
+demo: demo-programs
 	@BUILD='$(BUILD)' tests/support/demo.sh
