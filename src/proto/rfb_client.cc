@@ -97,7 +97,7 @@ Result<void> RfbClient::take_version(ByteReader& in, ByteWriter& out) {
   if (major < 3 || (major == 3 && minor < 3))
     return Error{ErrorCode::invalid, "the backend speaks RFB " + std::to_string(major) + "." +
                                          std::to_string(minor) + ", which is below 3.3"};
-  in.take(kVersionSize);
+  offer_ = base::as_text(in.take(kVersionSize));
   version_ = major > 3 ? RfbVersion::v3_8 : spoken_version(minor);
   out.put(version_text(version_));
   state_ = version_ == RfbVersion::v3_3 ? State::scheme : State::types;
@@ -107,6 +107,7 @@ Result<void> RfbClient::take_version(ByteReader& in, ByteWriter& out) {
 // 3.3: the backend alone decides.
 Result<void> RfbClient::take_scheme(ByteReader& in) {
   if (in.size() < sizeof(uint32_t)) return {};
+  offer_ += base::as_text(in.rest().first(sizeof(uint32_t)));
   const uint32_t scheme = in.u32();
   switch (scheme) {
     case kSecurityInvalid:
@@ -128,6 +129,7 @@ Result<void> RfbClient::take_types(ByteReader& in, ByteWriter& out) {
   const size_t count = in.rest()[0];
   if (in.size() < 1 + count) return {};
   const base::Bytes types = in.take(1 + count).subspan(1);
+  offer_ += base::as_text(types);
   const auto offered = [types](uint8_t type) {
     return std::find(types.begin(), types.end(), type) != types.end();
   };

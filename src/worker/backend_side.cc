@@ -25,18 +25,23 @@ namespace {
 
 // How long a backend that has refused may take to say why: the length of a reason is only its word.
 constexpr milliseconds kReasonTime{1000};
+// The kernel repeats a SYN after a second. By then another machine may have the address.
+constexpr milliseconds kOneSyn{900};
 
 }  // namespace
 
-BackendSide::BackendSide(net::Loop& loop, const ipc::Handover& handover, Reached reached)
+BackendSide::BackendSide(net::Loop& loop, const ipc::Handover& handover, Reached reached,
+                         std::optional<BackendIdentity> again)
     : loop_(loop),
       handover_(handover),
       reached_(std::move(reached)),
+      again_(std::move(again)),
       deadline_(Clock::now() + handover.server_timeout),
       deadline_timer_(loop, [this] { out_of_time(); }),
       pause_(loop, [this] { endpoints_.empty() ? resolve() : next_round(); }),
       attempt_timer_(loop, [this] { attempt_failed(timed_out()); }),
-      rounds_left_(handover.connect_retries) {
+      rounds_left_(again_ ? 1 : handover.connect_retries) {
+  if (again_) endpoints_ = {again_->endpoint};
   deadline_timer_.start(handover.server_timeout);
   pause_.start(milliseconds(0));
 }
@@ -80,6 +85,7 @@ void BackendSide::next_address() {
   // An address that swallows packets must not eat the time of those after it.
   const size_t attempts_left = 1 + endpoints_.size() - next_endpoint_ + rounds_left_ * endpoints_.size();
   share_time(attempts_left);
+  if (again_) attempt_timer_.start(kOneSyn);
 
   socket_ = base::Fd(::socket(endpoint.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket_) return cannot_connect(std::strerror(errno));
@@ -148,8 +154,7 @@ void BackendSide::advance(bool at_end) {
       ::send(socket_.get(), room.data(), out.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(out.size()))
     return give_up_attempt(handshake_->ended(in));
   const base::Bytes rest = in.rest();
-  if (*progress == proto::RfbClient::Progress::done)
-    return report(Backend{std::move(socket_), {rest.begin(), rest.end()}});
+  if (*progress == proto::RfbClient::Progress::done) return done(rest);
   if (at_end) return give_up_attempt(handshake_->ended(in));
   std::memmove(input_.data(), rest.data(), rest.size());
   filled_ = rest.size();
@@ -170,6 +175,13 @@ void BackendSide::out_of_time() {
   Error error = timed_out();
   if (failure_ && failure_->code != ErrorCode::timeout) error.detail += ", before that: " + failure_->detail;
   report(std::move(error));
+}
+
+void BackendSide::done(base::Bytes early) {
+  BackendIdentity identity{endpoints_[next_endpoint_ - 1], handshake_->offer()};
+  if (again_ && again_->offer != identity.offer)
+    return report(Error{ErrorCode::refused, "another server answers at " + identity.endpoint.to_string()});
+  report(Backend{std::move(socket_), {early.begin(), early.end()}, std::move(identity)});
 }
 
 void BackendSide::report(base::Result<Backend> result) {

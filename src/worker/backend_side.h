@@ -24,10 +24,18 @@
 
 namespace vncauthproxy::worker {
 
+// What tells one backend from another before ClientInit: the address that was reached, and what was said
+// there.
+struct BackendIdentity {
+  base::Endpoint endpoint;
+  std::string offer;  // its version and security types
+};
+
 // A backend that waits for ClientInit.
 struct Backend {
   base::Fd socket;
   std::vector<uint8_t> early;  // what it sent beyond its handshake; goes to the viewer first
+  BackendIdentity identity;
 };
 
 class BackendSide {
@@ -35,7 +43,10 @@ class BackendSide {
   using Reached = std::function<void(base::Result<Backend>)>;
   // The handover is a loan. `reached` is called from the loop, never from here, and may destroy this object.
   // The resolver blocks: within it the master's deadline is the only one.
-  BackendSide(net::Loop& loop, const ipc::Handover& handover, Reached reached);
+  // With `again` only that backend will do, and only if it listens now: its address is tried once, without a
+  // look at its name, and given up before the kernel would send a second SYN.
+  BackendSide(net::Loop& loop, const ipc::Handover& handover, Reached reached,
+              std::optional<BackendIdentity> again = {});
 
  private:
   using Clock = base::Clock;
@@ -51,6 +62,7 @@ class BackendSide {
   void readable();
   void advance(bool at_end);
   void out_of_time();
+  void done(base::Bytes early);
   void report(base::Result<Backend> result);
   std::chrono::milliseconds time_left() const;
   std::string_view step() const;
@@ -59,6 +71,7 @@ class BackendSide {
   net::Loop& loop_;
   const ipc::Handover& handover_;
   Reached reached_;
+  std::optional<BackendIdentity> again_;
   Clock::time_point deadline_;
   net::Timer deadline_timer_;
   net::Timer pause_;          // resolve, and the wait between two rounds

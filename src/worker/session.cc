@@ -21,6 +21,10 @@ using proto::FailureCode;
 
 // What a backend sends before ClientInit is kept up to this; TCP holds the rest.
 constexpr size_t kMaxEarly = 64 * 1024;
+// A backend that leaves again and again within so short a time has no room for us: forwardings that push each
+// other out of it would go on for ever.
+constexpr std::chrono::seconds kShortStay{1};
+constexpr unsigned kMostShortStays = 8;
 
 FailureCode failure_code(ErrorCode code) {
   switch (code) {
@@ -60,21 +64,21 @@ void Session::start() {
 }
 
 void Session::enter(Phase phase) {
-  static constexpr const char* kNames[] = {"reaching the backend", "awaiting a viewer",
-                                           "reaching the backend again", "relaying", "over"};
+  static constexpr const char* kNames[] = {"reaching the backend", "awaiting a viewer", "reconnecting",
+                                           "relaying", "over"};
   phase_ = phase;
   base::log_debug("now %s", kNames[static_cast<size_t>(phase)]);
   switch (phase) {
     case Phase::reaching_backend:
-    case Phase::reaching_again:
-      backend_side_ = std::make_unique<BackendSide>(
-          loop_, handover_, [this](Result<Backend> result) { backend_reached(std::move(result)); });
+      reach_backend();
       break;
     case Phase::awaiting_viewer:
       if (handover_.tls) net::unlock(handover_.tls);
       viewer_side_ = std::make_unique<ViewerSide>(
           loop_, handover_, [this](VerifiedViewer viewer) { viewer_verified(std::move(viewer)); },
           [this](std::string reason) { end(std::move(reason)); });
+      break;
+    case Phase::reconnecting:
       break;
     case Phase::relaying:
       relay();
@@ -85,6 +89,11 @@ void Session::enter(Phase phase) {
   }
 }
 
+void Session::reach_backend() {
+  backend_side_ = std::make_unique<BackendSide>(
+      loop_, handover_, [this](Result<Backend> result) { backend_reached(std::move(result)); }, identity_);
+}
+
 void Session::backend_reached(Result<Backend> result) {
   backend_side_.reset();
   if (phase_ == Phase::reaching_backend) {
@@ -93,40 +102,51 @@ void Session::backend_reached(Result<Backend> result) {
       channel_.send(ipc::Refused{failure_code(result.error().code), std::move(result.error().detail)});
       return enter(Phase::over);
     }
-    backend_ = std::move(*result);
-    watch_backend();
+    hold_backend(std::move(*result));
     channel_.send(ipc::Ready{});
     return enter(Phase::awaiting_viewer);
   }
-  if (!result) {
-    viewer_->refuse("The server cannot be reached any more");
-    return end("Server connection lost: " + result.error().detail);
-  }
-  backend_ = std::move(*result);
-  enter(Phase::relaying);
+  if (!result) return backend_lost(result.error().detail);
+  hold_backend(std::move(*result));
+  if (phase_ == Phase::reconnecting) enter(Phase::relaying);
 }
 
-void Session::watch_backend() {
+// While a viewer is awaited.
+void Session::hold_backend(Backend backend) {
+  backend_ = std::move(backend);
+  identity_ = backend_->identity;
+  backend_since_ = base::Clock::now();
   backend_watch_ = std::make_unique<net::Watch>(loop_, backend_->socket.get(), net::Watch::For::reading,
                                                 [this] { backend_readable(); });
   backend_watch_->arm();
 }
 
-// While a viewer is awaited. Some servers cut a client that does not go on to ClientInit soon: QEMU the
-// oldest of many, libvncserver after 20 s. The port stays open, and the backend is reached again when a
-// viewer is in.
 void Session::backend_readable() {
   std::array<uint8_t, 4096> room;
   const ssize_t count = ::recv(backend_->socket.get(), room.data(), room.size(), 0);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (count <= 0) {
-    base::log_warning("the backend left while a viewer was awaited");
-    backend_watch_.reset();
-    backend_.reset();
-    return;
-  }
+  if (count <= 0) return backend_left();
   backend_->early.insert(backend_->early.end(), room.begin(), room.begin() + count);
   if (backend_->early.size() >= kMaxEarly) backend_watch_->arm(false);
+}
+
+// Some servers cut a client that does not go on to ClientInit soon, and listen on: QEMU the oldest of many,
+// libvncserver after 20 s. Where one has ended, hypervisors give its port to another machine within moments.
+// So the backend is reached again at once or never: the port's password is for the screen of this one.
+void Session::backend_left() {
+  backend_watch_.reset();
+  backend_.reset();
+  short_stays_ = base::Clock::now() - backend_since_ < kShortStay ? short_stays_ + 1 : 0;
+  if (short_stays_ > kMostShortStays) return backend_lost("it leaves each time at once");
+  base::log_info("the backend left while a viewer was awaited; reconnecting");
+  reach_backend();
+}
+
+void Session::backend_lost(const std::string& why) {
+  constexpr const char* kForViewers = "The server cannot be reached any more";
+  if (viewer_side_) viewer_side_->stop(kForViewers);
+  if (viewer_) viewer_->refuse(kForViewers);
+  end("Server connection lost: " + why);
 }
 
 void Session::viewer_verified(VerifiedViewer viewer) {
@@ -138,7 +158,8 @@ void Session::viewer_verified(VerifiedViewer viewer) {
   viewer_name_ = viewer_->peer.to_string();
   if (orphaned_) base::log_info("viewer %s authenticated", viewer_name_.c_str());
   channel_.send(ipc::Authenticated{viewer_name_});
-  enter(backend_ ? Phase::relaying : Phase::reaching_again);
+  if (backend_) backend_readable();  // or its end would show after the viewer is let through
+  if (phase_ != Phase::over) enter(backend_ ? Phase::relaying : Phase::reconnecting);
 }
 
 void Session::relay() {

@@ -28,16 +28,18 @@ class Session {
   enum class Phase {
     reaching_backend,  // until its SecurityResult, or --server-timeout
     awaiting_viewer,   // until one is verified; the port has its own deadline, each viewer too
-    reaching_again,    // a viewer is in, but the backend left meanwhile
+    reconnecting,      // a viewer is in, while the backend, which left before, is being reached again
     relaying,          // until an end of stream, a failure, or Stop
     over
   };
   void enter(Phase phase);
 
-  void reach_backend();
   void backend_reached(base::Result<Backend> result);
-  void watch_backend();
+  void reach_backend();
+  void hold_backend(Backend backend);
   void backend_readable();
+  void backend_left();
+  void backend_lost(const std::string& why);
   void viewer_verified(VerifiedViewer viewer);
   void relay();
   void master_says(const ipc::Message& message);
@@ -50,8 +52,11 @@ class Session {
   Phase phase_ = Phase::over;
   bool orphaned_ = false;  // the master is gone
   std::string viewer_name_ = ipc::kNoViewer;
-  std::unique_ptr<BackendSide> backend_side_;
+  std::unique_ptr<BackendSide> backend_side_;  // while it is being reached
   std::optional<Backend> backend_;
+  std::optional<BackendIdentity> identity_;  // once reached
+  base::Clock::time_point backend_since_;
+  unsigned short_stays_ = 0;  // one after the other, until the backend left
   std::unique_ptr<net::Watch> backend_watch_;
   std::unique_ptr<ViewerSide> viewer_side_;
   std::optional<VerifiedViewer> viewer_;

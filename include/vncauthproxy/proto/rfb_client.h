@@ -35,6 +35,8 @@ class RfbClient {
   bool greeted() const { return state_ != State::version; }
   // What is waited for, for people: "greeting", "security types", "challenge", "security result".
   std::string_view step() const;
+  // What it has said of itself so far, as it came: its version and its security types.
+  const std::string& offer() const { return offer_; }
   // It said no, and no more than its reason is still to come.
   bool refused() const { return state_ == State::reason_size || state_ == State::reason; }
 
@@ -55,6 +57,7 @@ class RfbClient {
   const base::Secret& password_;
   State state_ = State::version;
   RfbVersion version_ = RfbVersion::v3_8;
+  std::string offer_;
   bool authenticating_ = false;
   std::string reason_;        // raw
   uint32_t reason_left_ = 0;  // bytes of it still to read
