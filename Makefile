@@ -6,7 +6,8 @@
 #   make demo         a real VNC server, the daemon, a viewer and a browser, shown step by step
 #   make bench        side by side with other proxies
 #   make fuzz         the fuzzers, with clang (mk/fuzz.mk says how to use them)
-#   make install      programs, manuals, configuration (edited files are kept); make uninstall takes it back
+#   make install      programs, manuals, configuration (edited files are kept); make install-strip leaves
+#                     debugging symbols out; make uninstall takes it back
 #   make dist         vncauthproxy-VERSION.tar.gz; make distcheck proves that it builds, installs and leaves nothing
 #   make clean        the build folder; make distclean also what configure wrote
 #

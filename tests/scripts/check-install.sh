@@ -45,6 +45,10 @@ for file in \
   [ -r "$file" ] || complain "not installed: ${file#"$root/to"}"
 done
 
+for file in COPYING README.md NEWS.md; do
+  cmp -s "$file" "$root/to$(folder docdir)/$file" || complain "not installed as it is: $file"
+done
+
 # ---- the Python package, as Python finds it; it leaves compiled files behind, which uninstall has to find
 
 pythondir=$(folder pythondir)
@@ -83,6 +87,74 @@ done
 run_make install pythondir=
 if files | grep python; then complain "installed without --with-pythondir (above)"; fi
 run_make uninstall pythondir=
+
+# ---- install-strip: the programs, and nothing that is a script
+
+built=$(cksum "$BUILD"/vncauthproxy*)
+run_make install-strip
+for program in "$root/to$(folder sbindir)/vncauthproxy" "$root/to$(folder bindir)/vncauthproxy-passwd" \
+  "$root/to$(folder bindir)/vncauthproxy-client"; do
+  if readelf -W -S "$program" | grep -q ' \.symtab '; then complain "not stripped: $program"; fi
+  "$program" --version >/dev/null || complain "it does not run when stripped: $program"
+done
+files | diff "$root/fresh" - || complain "install-strip installs other files than install (above)"
+[ "$(cksum "$BUILD"/vncauthproxy*)" = "$built" ] || complain "install-strip has changed what was built"
+run_make uninstall
+
+# ---- a daemon that runs what is replaced, or taken away
+
+run_make install
+if grep -q restart "$root/log"; then complain "install speaks of a restart, but nothing runs: $(cat "$root/log")"; fi
+user=
+if [ "$(id -u)" -eq 0 ]; then user=--user=root; fi
+mkfifo "$root/said"
+: >"$root/empty"
+"$root/to$(folder sbindir)/vncauthproxy" --foreground --log=- --config="$root/empty" --pid-file= --listen-port=0 \
+  --proxy-listen-address=127.0.0.1 --auth-file="$root/empty" $user 2>"$root/said" &
+daemon=$!
+trap 'kill $daemon 2>/dev/null || :; rm -rf "$root"' EXIT
+exec 3<"$root/said"
+sed '/Listening for control clients/q' <&3 >"$root/log"
+kill -0 $daemon || complain "the daemon does not run: $(cat "$root/log")"
+# The first one replaces its file; the second finds a daemon whose file is gone.
+for turn in first second; do
+  run_make install
+  for line in "(process $daemon) is still" "^  $(folder sysconfdir)/init.d/vncauthproxy restart$"; do
+    grep -q "$line" "$root/log" || complain "the $turn install over a running daemon does not say $line: $(cat "$root/log")"
+  done
+done
+files >"$root/before"
+if "$MAKE" --no-print-directory BUILD="$BUILD" DESTDIR="$root/to" uninstall >"$root/log" 2>&1; then
+  complain "uninstall does not mind the daemon that runs: $(cat "$root/log")"
+fi
+grep -q "(process $daemon).*$(folder sysconfdir)/init.d/vncauthproxy stop" "$root/log" ||
+  complain "uninstall does not say how to stop the daemon: $(cat "$root/log")"
+files | diff "$root/before" - || complain "uninstall refused, and yet removed files (above)"
+run_make install DESTDIR="$root/other"
+run_make uninstall DESTDIR="$root/other"  # it is not in the way there
+kill $daemon
+wait $daemon || :
+exec 3<&-
+
+# ---- what belongs to people stays, and uninstall says so
+
+state=$root/to$(folder localstatedir)
+mkdir -p "$etc/rc2.d" "$state/log/vncauthproxy" "$state/run/vncauthproxy"
+ln -s ../init.d/vncauthproxy "$etc/rc2.d/S01vncauthproxy"
+for left in lib/vncauthproxy/users lib/vncauthproxy/key.pem log/vncauthproxy/vncauthproxy.log; do echo x >"$state/$left"; done
+run_make uninstall
+for left in "$etc/rc2.d/S01vncauthproxy" "$state/lib/vncauthproxy/users" "$state/lib/vncauthproxy/key.pem" \
+  "$state/log/vncauthproxy/vncauthproxy.log"; do
+  grep -q "^  KEPT  $left" "$root/log" || complain "uninstall does not say that $left stays: $(cat "$root/log")"
+done
+[ "$(files | grep -c .)" -eq 3 ] || complain "uninstall left more than it should: $(files)"
+rm -rf "$root/to"
+
+# The user is the system's, so these can only be read.
+"$MAKE" -n --no-print-directory BUILD="$BUILD" DESTDIR= install uninstall >"$root/log" 2>&1 || complain "$(cat "$root/log")"
+grep -q 'useradd --system --user-group --home-dir /nonexistent --shell /usr/sbin/nologin vncauthproxy' "$root/log" ||
+  complain "install has another command to make the user than the README"
+grep -q 'userdel vncauthproxy' "$root/log" || complain "uninstall does not say that the user stays"
 
 # ---- make prefix=DIR holds, in a build folder of its own: only the text is looked at, not the programs
 
