@@ -231,6 +231,54 @@ expect 0 start
 expect 0 stop
 [ -z "$(find "${pid_file%/*}" -name "${pid_file##*/}")" ] || complain "stop left the link to the moved pid file"
 
+# ---- what came of a reload, as the daemon writes it down beside its pid file: a stub says what the file is told to say
+
+mkdir "$root/stub"
+cat >"$root/stub/vncauthproxy" <<'END'
+#!/bin/sh
+for word in "$@"; do case $word in --pid-file=*) file=${word#*=} ;; esac; done
+count=0
+reload() {
+  count=$((count + 1))
+  case $(cat "${0%/*}/outcome") in
+    ok) echo "reload $count ok" >"$file.reload" ;;
+    failed) printf '%s\n' 'the old certificate stays in force: no such file' "reload $count failed" >"$file.reload" ;;
+    slow) : >"$file.reload"; sleep 0.3; echo "reload $count ok" >"$file.reload" ;;
+  esac
+}
+(
+  trap reload HUP
+  trap 'rm -f "$file" "$file.reload"; exit' TERM
+  case $(cat "${0%/*}/outcome") in none) ;; *) echo 'reload 0 ok' >"$file.reload" ;; esac
+  while :; do sleep 1 & wait $!; done
+) >/dev/null 2>&1 &
+echo $! >"$file"
+END
+chmod +x "$root/stub/vncauthproxy"
+default_file "$root/stub/vncauthproxy" ''
+echo 'RELOAD_SECONDS=2' >>"$root/etc/default/vncauthproxy"
+outcome() { echo "$1" >"$root/stub/outcome"; }
+outcome none  # a daemon of before, which writes nothing down
+expect 0 start
+expect 0 reload
+expect 0 stop
+outcome ok
+expect 0 start
+for _ in 1 2; do expect 0 reload; done
+outcome failed
+for _ in 1 2; do
+  expect 1 reload
+  said 'the old certificate stays in force: no such file'
+  if grep -q 'reload [0-9]' "$root/said"; then complain "the last line of the report is for programs: $(cat "$root/said")"; fi
+done
+outcome slow
+expect 0 reload
+outcome silence
+expect 1 reload
+said 'see its log'
+expect 0 stop
+[ ! -e "$pid_file.reload" ] || complain "stop left the report of the last reload"
+
 # ---- where systemd keeps the daemon: it starts and stops it, and nothing else is handed to it
 
 mkdir -p "$root/bin" "$root/systemd" "$root/etc/init.d"
