@@ -49,7 +49,7 @@ Outcome feed(HeadParser& parser, std::string_view text, size_t first, size_t ste
 Outcome feed_all_ways(HeadParser& parser, std::string_view text) {
   const Outcome whole = feed(parser, text, text.size(), text.size());
   if (feed(parser, text, 1, 1) != whole) return {Kind::odd, 1};
-  const size_t stride = text.size() > 1000 ? 97 : 1;
+  const size_t stride = text.size() > 10'000 ? 997 : text.size() > 1000 ? 97 : 1;
   for (size_t cut = 1; cut < text.size(); cut += stride)
     if (feed(parser, text, cut, text.size()) != whole) return {Kind::odd, cut};
   return feed(parser, text, text.size(), text.size());
@@ -103,6 +103,10 @@ void keeps_the_grammar(Fixture& f) {
       {"asterisk form", "OPTIONS * HTTP/1.1\r\n" HOST "\r\n", Kind::done},
       {"odd but legal name", REQUEST HOST "!#$%&'*+-.^_`|~09azAZ: x\r\n\r\n", Kind::done},
       {"colons in the value", REQUEST HOST "a: b: c:\r\n\r\n", Kind::done},
+      {"empty line first", "\r\n" REQUEST HOST "\r\n", Kind::done},
+      {"two empty lines first", "\r\n\r\n" REQUEST HOST "\r\n", Kind::done},
+      {"HTTP/1.0", "GET / HTTP/1.0\r\n" HOST "\r\n", Kind::done},
+      {"HTTP/1.0 without Host", "GET / HTTP/1.0\r\n\r\n", Kind::done},
       {"nothing", "", Kind::more},
       {"no blank line", REQUEST HOST, Kind::more},
       {"half a line end", REQUEST HOST "\r", Kind::more},
@@ -111,13 +115,14 @@ void keeps_the_grammar(Fixture& f) {
       {"RFB", "RFB 003.008\n", Kind::invalid},
       {"NUL first", "\0"sv, Kind::invalid},
       {"blank first", " GET / HTTP/1.1\r\n", Kind::invalid},
-      {"empty line first", "\r\n" REQUEST, Kind::invalid},
+      {"line feed alone first", "\n" REQUEST, Kind::invalid},
+      {"carriage return alone first", "\r" REQUEST, Kind::invalid},
+      {"empty line, then no HTTP", "\r\nRFB 003.008\n", Kind::invalid},
       {"byte of UTF-8 first", "\xC3\xA9", Kind::invalid},
       {"no target", "GET \r\n", Kind::invalid},
       {"two blanks", "GET  / HTTP/1.1\r\n", Kind::invalid},
       {"digit for a target", "GET 1 HTTP/1.1\r\n", Kind::invalid},
       {"HTTP/0.9", "GET /\r\n", Kind::invalid},
-      {"HTTP/1.0", "GET / HTTP/1.0\r\n", Kind::invalid},
       {"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Kind::invalid},
       {"HTTP/1.10", "GET / HTTP/1.10\r\n", Kind::invalid},
       {"HTTP/1.x", "GET / HTTP/1.x\r\n", Kind::invalid},
@@ -132,6 +137,7 @@ void keeps_the_grammar(Fixture& f) {
       {"NUL in the target", "GET /\0 HTTP/1.1\r\n"sv, Kind::invalid},
       {"no Host", REQUEST "a: b\r\n\r\n", Kind::invalid},
       {"no field at all", REQUEST "\r\n", Kind::invalid},
+      {"two Hosts of HTTP/1.0", "GET / HTTP/1.0\r\n" HOST HOST "\r\n", Kind::invalid},
       {"two Hosts", REQUEST HOST "hOST: a\r\n\r\n", Kind::invalid},
       {"blank before the colon", REQUEST "Host : a\r\n", Kind::invalid},
       {"tab before the colon", REQUEST "Host\t: a\r\n", Kind::invalid},
@@ -180,7 +186,22 @@ void an_error_is_for_good(Fixture& f) {
   assert_int_equal(in.size(), size);
 }
 
-void takes_8_kib_and_not_a_byte_more(Fixture& f) {
+// The cookies of a panel on the same host come along.
+void takes_cookies_of_32_kib(Fixture& f) {
+  f.text = REQUEST HOST;
+  for (int i = 0; i < 8; ++i) f.text += "Cookie: " + std::string(4 * 1024, 'x') + "\r\n";
+  f.text += "\r\n";
+  assert_int_equal(feed_all_ways(f.parser, f.text).kind, Kind::done);
+  const bool whole = f.parser.head().field_count() == 9 && f.parser.head().value(8).size() == 4 * 1024;
+  assert_true(whole);
+}
+
+// What an empty line takes counts, so that a peer cannot send them for ever.
+void takes_48_kib_and_not_a_byte_more(Fixture& f) {
+  assert_int_equal(kMaxHeadBytes, 48 * 1024);
+  f.text.clear();
+  while (f.text.size() < 2 * kMaxHeadBytes) f.text += "\r\n";
+  assert_int_equal(feed(f.parser, f.text, f.text.size(), 1).kind, Kind::too_large);
   f.text = REQUEST HOST "Long: ";
   f.text.append(kMaxHeadBytes - f.text.size() - 4, 'x').append("\r\n\r\n");
   assert_int_equal(f.text.size(), kMaxHeadBytes);
@@ -205,6 +226,14 @@ void takes_100_lines_and_not_one_more(Fixture& f) {
   assert_int_equal(feed_all_ways(f.parser, f.text).kind, Kind::done);
   assert_int_equal(f.parser.head().field_count(), kMaxHeadLines - 1);
   assert_int_equal(feed_all_ways(f.parser, f.other).kind, Kind::too_large);
+}
+
+void the_line_after_an_empty_one_is_whole(Fixture& f) {
+  f.text = "\r\nGET /a HTTP/1.1\r\n" HOST "\r\n";
+  feed(f.parser, f.text, f.text.size(), 1);
+  const bool right = f.parser.head().method() == "GET" && f.parser.head().target() == "/a" &&
+                     f.parser.head().minor_version() == 1;
+  assert_true(right);
 }
 
 void one_parser_reads_request_after_request(Fixture& f) {
@@ -251,7 +280,9 @@ void tells_whether_the_connection_stays(Fixture& f) {
     bool stays;
   } const rows[] = {{REQUEST HOST "\r\n", true},
                     {REQUEST HOST "Connection: keep-alive\r\n\r\n", true},
-                    {REQUEST HOST "Connection: foo, Close\r\n\r\n", false}};
+                    {REQUEST HOST "Connection: foo, Close\r\n\r\n", false},
+                    {"GET / HTTP/1.0\r\n\r\n", false},
+                    {"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", false}};
   for (const auto& row : rows) {
     feed(f.parser, row.text, row.text.size(), 1);
     assert_int_equal(keeps_alive(f.parser.head()), row.stays);
@@ -321,8 +352,10 @@ int main() {
       TEST(Fixture, keeps_the_grammar),
       TEST(Fixture, the_first_impossible_byte_decides),
       TEST(Fixture, an_error_is_for_good),
-      TEST(Fixture, takes_8_kib_and_not_a_byte_more),
+      TEST(Fixture, takes_cookies_of_32_kib),
+      TEST(Fixture, takes_48_kib_and_not_a_byte_more),
       TEST(Fixture, takes_100_lines_and_not_one_more),
+      TEST(Fixture, the_line_after_an_empty_one_is_whole),
       TEST(Fixture, one_parser_reads_request_after_request),
       TEST(Fixture, checks_what_all_requests_keep),
       TEST(Fixture, tells_whether_the_connection_stays),

@@ -48,7 +48,7 @@ bool has_body(const RequestHead& head) {
 
 HttpRefusal refusal_of(const base::Error& error) {
   if (error.code == base::ErrorCode::too_large) return {431, "The head of this request is too large.", ""};
-  return {400, "This is no HTTP/1.1 request that this port understands.", ""};
+  return {400, "This is no request that this port understands: it takes HTTP/1.1.", ""};
 }
 
 std::optional<HttpRefusal> check_request(const RequestHead& head) {
@@ -72,7 +72,7 @@ std::string page_head(std::string_view media_type, uint64_t size, bool keep_aliv
 }
 
 bool keeps_alive(const RequestHead& head) {
-  return !head.lists("Connection", "close");
+  return head.minor_version() > 0 && !head.lists("Connection", "close");
 }
 
 }  // namespace vncauthproxy::proto

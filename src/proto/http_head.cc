@@ -8,6 +8,7 @@ namespace vncauthproxy::proto {
 namespace {
 
 constexpr std::string_view kVersionPrefix = "HTTP/1.";
+constexpr const char* kOtherVersion = "the request is neither HTTP/1.1 nor HTTP/1.0";
 
 bool is_alpha(uint8_t c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -79,7 +80,7 @@ RequestHead::Part HeadParser::part_so_far() const {
 base::Result<HeadParser::Progress> HeadParser::advance(base::ByteReader& in) {
   while (!complaint_ && state_ != State::done && in.size() > 0) {
     if (head_.text_.size() == kMaxHeadBytes)
-      return base::Error{base::ErrorCode::too_large, "the head of the request is larger than 8 KiB"};
+      return base::Error{base::ErrorCode::too_large, "the head of the request is larger than 48 KiB"};
     if (head_.fields_.size() == kMaxHeadLines)  // with the request line that is one too many
       return base::Error{base::ErrorCode::too_large, "the head of the request has more than 100 lines"};
     const uint8_t byte = in.u8();
@@ -95,6 +96,11 @@ HeadParser::Complaint HeadParser::step(uint8_t byte) {
   switch (state_) {
     case State::method:
       return in_method(byte);
+    case State::empty_line:
+      if (byte != '\n') return "a carriage return without a line feed";
+      part_at_ = static_cast<uint16_t>(head_.text_.size() + 1);
+      state_ = State::method;
+      return nullptr;
     case State::target:
       return in_target(byte);
     case State::version:
@@ -122,7 +128,12 @@ HeadParser::Complaint HeadParser::step(uint8_t byte) {
 
 HeadParser::Complaint HeadParser::in_method(uint8_t byte) {
   if (is_token(byte)) return nullptr;
-  if (byte != ' ' || head_.text_.empty()) return "this is no HTTP request";
+  const bool first = head_.text_.size() == part_at_;
+  if (byte == '\r' && first) {
+    state_ = State::empty_line;
+    return nullptr;
+  }
+  if (byte != ' ' || first) return "this is no HTTP request";
   head_.method_ = part_so_far();
   part_at_ = static_cast<uint16_t>(head_.text_.size() + 1);
   state_ = State::target;
@@ -143,9 +154,9 @@ HeadParser::Complaint HeadParser::in_target(uint8_t byte) {
 HeadParser::Complaint HeadParser::in_version(uint8_t byte) {
   const size_t at = head_.text_.size() - part_at_;
   if (at < kVersionPrefix.size())
-    return byte == static_cast<uint8_t>(kVersionPrefix[at]) ? nullptr : "the request is not HTTP/1.1";
+    return byte == static_cast<uint8_t>(kVersionPrefix[at]) ? nullptr : kOtherVersion;
   if (at == kVersionPrefix.size()) {
-    if (!is_digit(byte) || byte == '0') return "the request is not HTTP/1.1";
+    if (!is_digit(byte)) return kOtherVersion;
     head_.minor_version_ = byte - unsigned{'0'};
     return nullptr;
   }
@@ -195,7 +206,9 @@ HeadParser::Complaint HeadParser::in_value(uint8_t byte) {
 }
 
 HeadParser::Complaint HeadParser::finish() const {
-  return head_.count("Host") == 1 ? nullptr : "the request must have one Host field";
+  const size_t hosts = head_.count("Host");
+  const bool may_lack_it = head_.minor_version_ == 0;  // HTTP/1.0 does not know the field
+  return hosts == 1 || (hosts == 0 && may_lack_it) ? nullptr : "the request must have one Host field";
 }
 
 }  // namespace vncauthproxy::proto

@@ -14,6 +14,7 @@ constexpr std::string_view kAcceptSuffix = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11
 
 constexpr HttpRefusal kNoPages{404, "This port is for WebSocket; there are no pages here.", ""};
 constexpr HttpRefusal kMethod{405, "A WebSocket is opened with GET.", "Allow: GET\r\n"};
+constexpr HttpRefusal kOldHttp{400, "A WebSocket needs HTTP/1.1.", ""};
 constexpr HttpRefusal kNoUpgrade{400, "A WebSocket needs the field \"Upgrade: websocket\".", ""};
 constexpr HttpRefusal kNoConnection{400, "A WebSocket needs the field \"Connection: Upgrade\".", ""};
 // RFC 9110 section 15.5.22 wants an Upgrade field here, and whoever sends that must name it in Connection.
@@ -92,6 +93,7 @@ std::variant<Upgrade, HttpRefusal> decide_upgrade(const RequestHead& head) {
   if (const auto refusal = check_request(head)) return *refusal;
   if (!wants_websocket(head)) return kNoPages;
   if (head.method() != "GET") return kMethod;
+  if (head.minor_version() == 0) return kOldHttp;
   if (!head.lists("Upgrade", "websocket")) return kNoUpgrade;
   if (!head.lists("Connection", "upgrade")) return kNoConnection;
   // The version goes first: what else there is depends on it.

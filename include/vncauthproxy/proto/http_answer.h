@@ -29,7 +29,7 @@ std::string to_text(const HttpRefusal& refusal, bool without_body = false);
 
 // The head of a page of `size` bytes.
 std::string page_head(std::string_view media_type, uint64_t size, bool keep_alive);
-// May the connection serve another request after this one?
+// May the connection serve another request after this one? After one of HTTP/1.0 it never does.
 bool keeps_alive(const RequestHead& head);
 
 }  // namespace vncauthproxy::proto

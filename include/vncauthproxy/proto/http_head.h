@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// One strict head of an HTTP/1.1 request (RFC 9112 sections 2-5), and nothing else of HTTP. Bounded: 8 KiB
-// and 100 lines. Any byte that cannot stand where it stands is refused at once, without waiting for the rest.
+// One strict head of an HTTP/1.0 or 1.1 request (RFC 9112 sections 2-5), and nothing else of HTTP. Bounded:
+// 48 KiB, for browsers bring the cookies of other servers of the same host along, and 100 lines. Any byte that
+// cannot stand where it stands is refused at once, without waiting for the rest.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +15,7 @@
 
 namespace vncauthproxy::proto {
 
-inline constexpr size_t kMaxHeadBytes = 8 * 1024;
+inline constexpr size_t kMaxHeadBytes = 48 * 1024;  // empty lines before it included; Part counts in 16 bits
 inline constexpr size_t kMaxHeadLines = 100;  // the request line and the fields
 
 // Two words of HTTP that do not care for case: names of fields, `close`, `websocket`.
@@ -25,7 +26,7 @@ class RequestHead {
  public:
   std::string_view method() const { return view(method_); }
   std::string_view target() const { return view(target_); }  // as sent, query included
-  unsigned minor_version() const { return minor_version_; }  // the 1 of HTTP/1.1; never 0
+  unsigned minor_version() const { return minor_version_; }  // the 1 of HTTP/1.1
   size_t field_count() const { return fields_.size(); }
   std::string_view name(size_t field) const { return view(fields_[field].name); }
   std::string_view value(size_t field) const { return view(fields_[field].value); }
@@ -71,6 +72,7 @@ class HeadParser {
  private:
   enum class State : uint8_t {
     method,
+    empty_line,  // CR was seen in the place of a method (RFC 9112 section 2.2)
     target,
     version,
     line_start,
