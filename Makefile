@@ -43,6 +43,7 @@ uses_users := base
 uses_config := base
 uses_base :=
 # The system's libraries that a layer needs.
+libs_worker = $(ZLIB_LIBS)
 libs_net = $(EVENT_LIBS)
 libs_proto = $(JANSSON_LIBS) $(WSLAY_LIBS)
 libs_base = $(OPENSSL_LIBS) $(CRYPT_LIBS)

@@ -30,8 +30,8 @@ tried := $(if $(SANITIZE)$(filter-out file,$(origin CXX)),,yes)
 lto := $(if $(tried),$(LTO))
 runtime := $(if $(tried),$(RUNTIME))
 all_CXXFLAGS = -std=c++20 $(warnings) $(WERROR) -fPIE -fvisibility=hidden -Iinclude -Isrc -I$(BUILD)/include -I. \
-  $(EVENT_CFLAGS) $(JANSSON_CFLAGS) $(OPENSSL_CFLAGS) $(CRYPT_CFLAGS) $(WSLAY_CFLAGS) $(CMOCKA_CFLAGS) \
-  $(CPPFLAGS) $(CXXFLAGS) $(hardening)
+  $(EVENT_CFLAGS) $(JANSSON_CFLAGS) $(OPENSSL_CFLAGS) $(CRYPT_CFLAGS) $(WSLAY_CFLAGS) $(ZLIB_CFLAGS) \
+  $(CMOCKA_CFLAGS) $(CPPFLAGS) $(CXXFLAGS) $(hardening)
 all_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 
 # $(BUILD)/flags and $(BUILD)/folders hold what was used last. They are written only when that differs, and what

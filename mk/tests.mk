@@ -29,7 +29,7 @@ $(foreach t,$(unit_tests),$(eval layer := $(call layer_of,tests/test_,$(t)))$(ev
 
 e2e_tests := $(filter tests/e2e/test_%,$(call sources,tests/e2e))
 $(foreach t,$(e2e_tests),$(eval \
-  $(call link,$(BUILD)/$(t),$(call objects,$(t) tests/support/stage) $(support),proto,-pthread $$(CMOCKA_LIBS))))
+  $(call link,$(BUILD)/$(t),$(call objects,$(t) tests/support/stage) $(support),proto,-pthread $$(CMOCKA_LIBS) $$(ZLIB_LIBS))))
 
 # tests/fuzz/fuzz_NAME.cc reads the corpus tests/fuzz/corpus/NAME, with any compiler.
 fuzz_tests := $(filter tests/fuzz/fuzz_%,$(call sources,tests/fuzz))

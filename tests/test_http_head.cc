@@ -327,19 +327,57 @@ void writes_refusals(Fixture& f) {
 }
 
 void writes_the_head_of_a_page(Fixture& f) {
-  f.text = page_head("image/png", 5'000'000'000, true);
-  const bool keep = f.text ==
-                    "HTTP/1.1 200 OK\r\n"
-                    "Content-Type: image/png\r\n"
-                    "Content-Length: 5000000000\r\n"
-                    "Cache-Control: no-store\r\n"
-                    "Referrer-Policy: no-referrer\r\n"
-                    "X-Content-Type-Options: nosniff\r\n"
-                    "Connection: keep-alive\r\n"
-                    "\r\n";
-  f.text = page_head("image/png", 0, false);
-  const bool close = f.text.find("\r\nConnection: close\r\n") != f.text.npos;
-  assert_true(keep && close);
+  constexpr std::string_view kAlways =
+      "ETag: \"1-a\"\r\n"
+      "Vary: Accept-Encoding\r\n"
+      "Cache-Control: no-store\r\n"
+      "Referrer-Policy: no-referrer\r\n"
+      "X-Content-Type-Options: nosniff\r\n"
+      "Connection: keep-alive\r\n"
+      "\r\n";
+  PageForm form{"image/png", 5'000'000'000, "\"1-a\"", false, false, true};
+  f.text = page_head(form);
+  const bool whole = f.text == std::string(
+                                   "HTTP/1.1 200 OK\r\n"
+                                   "Content-Type: image/png\r\n"
+                                   "Content-Length: 5000000000\r\n")
+                                   .append(kAlways);
+  f.text = not_modified_head(form);
+  const bool known = f.text == std::string("HTTP/1.1 304 Not Modified\r\n").append(kAlways);
+  form = {"text/css", 0, "\"1-a\"", true, true, false};
+  f.text = page_head(form);
+  const bool close = f.text.find("\r\nConnection: close\r\n") != f.text.npos &&
+                     f.text.find("\r\nContent-Encoding: gzip\r\n") != f.text.npos &&
+                     f.text.find("\r\nCache-Control: private, max-age=3600\r\n") != f.text.npos;
+  assert_true(whole && known && close);
+}
+
+void knows_what_a_browser_takes(Fixture& f) {
+  struct {
+    std::string_view fields;
+    bool gzip, known;
+  } const rows[] = {
+      {"", false, false},
+      {"Accept-Encoding: gzip, deflate, br\r\n", true, false},
+      {"Accept-Encoding: br\r\naccept-encoding: GZip;q=0.5\r\n", true, false},
+      {"Accept-Encoding: gzip ;q=0.001\r\n", true, false},
+      {"Accept-Encoding: gzip;q=0\r\n", false, false},
+      {"Accept-Encoding: gzip; q=0.000\r\n", false, false},
+      {"Accept-Encoding: gzip;Q=0.\r\n", false, false},
+      {"Accept-Encoding: gzipx, xgzip, x;gzip\r\n", false, false},
+      {"Accept-Encoding:\r\n", false, false},
+      {"If-None-Match: \"1-a\"\r\n", false, true},
+      {"If-None-Match: \"x\", W/\"1-a\"\r\n", false, true},
+      {"If-None-Match: *\r\n", false, true},
+      {"If-None-Match: \"1-A\"\r\n", false, false},
+      {"If-None-Match: 1-a\r\n", false, false},
+  };
+  for (const auto& row : rows) {
+    f.text = REQUEST HOST + std::string(row.fields) + "\r\n";
+    feed(f.parser, f.text, f.text.size(), 1);
+    const bool gzip = accepts_gzip(f.parser.head()), known = has_already(f.parser.head(), "\"1-a\"");
+    if (gzip != row.gzip || known != row.known) fail_msg("%s: %d, %d", row.fields.data(), gzip, known);
+  }
 }
 
 }  // namespace
@@ -361,6 +399,7 @@ int main() {
       TEST(Fixture, tells_whether_the_connection_stays),
       TEST(Fixture, writes_refusals),
       TEST(Fixture, writes_the_head_of_a_page),
+      TEST(Fixture, knows_what_a_browser_takes),
   };
   return vncauthproxy::testing::run_group("http_head", tests);
 }

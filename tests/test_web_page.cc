@@ -134,6 +134,15 @@ void knows_media_types(NoFixture&) {
   }
 }
 
+void knows_what_is_text(NoFixture&) {
+  for (const std::string_view path :
+       {"a.html", "a.js", "a.css", "a.json", "a.svg", "a.txt", "a.wasm", "a.ttf"})
+    assert_true(is_text(media_type(path)));
+  for (const std::string_view path :
+       {"a.png", "a.jpg", "a.woff2", "a.woff", "a.oga", "a.mp3", "a.gif", "a", "a.gz"})
+    assert_false(is_text(media_type(path)));
+}
+
 }  // namespace
 }  // namespace vncauthproxy::proto
 
@@ -144,6 +153,7 @@ int main() {
       TEST(Fixture, maps_targets_to_files),
       TEST(Fixture, no_spelling_names_anything_outside),
       TEST(NoFixture, knows_media_types),
+      TEST(NoFixture, knows_what_is_text),
   };
   return vncauthproxy::testing::run_group("web_page", tests);
 }

@@ -132,7 +132,7 @@ void Master::requested(uint64_t conn, const std::string& who, proto::Request req
                     base::escape(request.destination_address) + ":" +
                     std::to_string(request.destination_port);
   forwarding.start_deadline = server_timeout(request) + kSlack;
-  forwarding.viewer_deadline = connect_timeout(request) + auth_timeout(request) + kViewerSteps;
+  forwarding.viewer_deadline = longest_wait(request);
   auto channel = workers_.open(std::move(forwarding));
   if (!channel) {
     ports_.give_back(lease.port);
@@ -169,6 +169,12 @@ std::string Master::warning(const proto::Request& request) const {
   if (auth_timeout(request) < request.auth_timeout)
     add("auth_timeout is cut to " + base::seconds_text(auth_timeout(request)));
   return text;
+}
+
+// For a viewer to authenticate: browsers that load pages hold the port for longer.
+milliseconds Master::longest_wait(const proto::Request& request) const {
+  constexpr int kTimesForPages = 3;
+  return kTimesForPages * connect_timeout(request) + auth_timeout(request) + kViewerSteps;
 }
 
 ipc::Handover Master::hand_over(uint32_t id, proto::Request request, Lease lease, base::Fd channel) const {

@@ -40,6 +40,7 @@ class Master {
   std::chrono::milliseconds connect_timeout(const proto::Request& request) const;
   std::chrono::milliseconds auth_timeout(const proto::Request& request) const;
   std::string warning(const proto::Request& request) const;
+  std::chrono::milliseconds longest_wait(const proto::Request& request) const;
   bool answer(uint32_t id, const std::optional<proto::Failure>& failure);
   ipc::Handover hand_over(uint32_t id, proto::Request request, Lease lease, base::Fd channel) const;
   std::string page_url(proto::ViewerType type, uint16_t port) const;

@@ -115,4 +115,10 @@ std::string_view media_type(std::string_view path) {
   return "application/octet-stream";
 }
 
+bool is_text(std::string_view media_type) {
+  for (const std::string_view type : {"application/json", "application/wasm", "image/svg+xml", "font/ttf"})
+    if (media_type == type) return true;
+  return media_type.starts_with("text/");
+}
+
 }  // namespace vncauthproxy::proto

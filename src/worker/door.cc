@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "worker/door.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,16 +18,42 @@ namespace vncauthproxy::worker {
 
 using net::Io;
 using net::IoStatus;
+using proto::HttpRefusal;
+using proto::Language;
+using proto::ViewerType;
 
 namespace {
 
 constexpr size_t kReadSize = 4096;
 constexpr size_t kBodyChunk = 16 * 1024;
 
+constexpr HttpRefusal kNotInClear{400, "This port takes HTTPS: its address begins with https://", ""};
+constexpr HttpRefusal kNoBrowsers{400, "This port is for VNC viewers with TLS, and no browser's.", ""};
+
+bool takes_requests(ViewerType type) {
+  return type == ViewerType::vnc_ws || type == ViewerType::vnc_wss;
+}
+
+// Input that nobody read would reset the connection when it closes, and take the last answer along.
+void throw_input_away(int fd) {
+  std::array<uint8_t, kReadSize> waste;
+  for (int i = 0; i < 16 && ::recv(fd, waste.data(), waste.size(), MSG_DONTWAIT) > 0; ++i) {
+  }
+}
+
+// In the place of a TLS record. Best effort: what does not fit an empty socket buffer is not worth waiting
+// for.
+void answer_in_clear(int fd, const HttpRefusal& refusal) {
+  throw_input_away(fd);
+  const std::string text = proto::to_text(refusal);
+  ::send(fd, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  ::shutdown(fd, SHUT_WR);
+}
+
 }  // namespace
 
-Door::Door(net::Stream stream, bool websocket, const Pages& pages)
-    : stream_(std::move(stream)), websocket_(websocket), pages_(pages) {}
+Door::Door(net::Stream stream, ViewerType type, Pages& pages)
+    : stream_(std::move(stream)), type_(type), pages_(pages) {}
 
 Door::Step Door::fail(std::string trouble) {
   trouble_ = std::move(trouble);
@@ -33,41 +62,86 @@ Door::Step Door::fail(std::string trouble) {
 
 Door::Step Door::advance() {
   if (!stream_.established()) {
-    const Io io = stream_.handshake();
-    if (io.status == IoStatus::again) return Step::waiting;
-    if (io.status != IoStatus::ok) return fail(stream_.trouble());
-    ++milestones_;
+    if (const Step step = shake_hands(); step != Step::open) return step;
   }
-  return websocket_ ? read_heads() : Step::open;
+  return takes_requests(type_) ? serve() : Step::open;
 }
 
-Door::Step Door::read_heads() {
-  for (;;) {
-    if (!send_answer()) return Step::over;
-    if (wants_write()) return Step::waiting;
-    if (upgraded_) return Step::open;
-    if (last_answer_) {
-      stream_.finish();
-      return Step::over;
-    }
-    if (in_.empty()) {
-      std::array<uint8_t, kReadSize> room;
-      const Io io = stream_.read(room);
-      if (io.status == IoStatus::again) return Step::waiting;
-      if (io.status != IoStatus::ok) return fail(stream_.trouble());
-      in_.assign(base::as_text(base::Bytes(room).first(io.count)));
-    }
-    base::ByteReader in(base::as_bytes(in_));
-    const auto progress = parser_.advance(in);
-    in_.erase(0, in_.size() - in.size());
-    if (!progress) {
-      refuse(proto::refusal_of(progress.error()), false);
-    } else if (*progress == proto::HeadParser::Progress::done) {
-      ++milestones_;
-      answer(parser_.head());
-      parser_.clear();
-    }
+Door::Step Door::shake_hands() {
+  if (refuse_clear_text()) return Step::over;
+  const Io io = stream_.handshake();
+  if (io.status == IoStatus::again) return Step::waiting;
+  if (io.status != IoStatus::ok) return fail(stream_.trouble());
+  ++milestones_;
+  return Step::open;
+}
+
+// OpenSSL would answer with an alert, which neither people nor their browsers understand.
+bool Door::refuse_clear_text() {
+  if (heard_) return false;
+  std::array<uint8_t, 8> first;
+  const ssize_t count = ::recv(stream_.fd(), first.data(), first.size(), MSG_PEEK | MSG_DONTWAIT);
+  if (count <= 0) return false;
+  heard_ = true;
+  const Language language = proto::language_of(base::Bytes(first).first(static_cast<size_t>(count)));
+  if (language != Language::http && language != Language::rfb) return false;
+  trouble_ = proto::wrong_language(language, type_);
+  if (language == Language::http)
+    answer_in_clear(stream_.fd(), takes_requests(type_) ? kNotInClear : kNoBrowsers);
+  return true;
+}
+
+std::string Door::delay() const {
+  if (heard_) return stream_.established() ? "its request took too long" : "its TLS handshake took too long";
+  return "it said nothing; a port of type " + std::string(to_string(type_)) + " takes " +
+         std::string(proto::language_for(type_));
+}
+
+size_t Door::unacknowledged() const {
+  int count = 0;
+  return ::ioctl(stream_.fd(), SIOCOUTQ, &count) == 0 && count > 0 ? static_cast<size_t>(count) : 0;
+}
+
+// ---- requests
+
+Door::Step Door::serve() {
+  if (!answering()) {
+    if (const auto step = take_request()) return *step;
   }
+  if (!send_answer()) return Step::over;
+  if (answering()) return Step::waiting;
+  if (upgraded_) return Step::open;
+  if (!last_answer_) return Step::waiting;
+  stream_.finish();
+  throw_input_away(stream_.fd());
+  return Step::over;
+}
+
+// Nullopt: there is an answer.
+std::optional<Door::Step> Door::take_request() {
+  if (in_.empty()) {
+    std::array<uint8_t, kReadSize> room;
+    const Io io = stream_.read(room);
+    if (io.status == IoStatus::again) return Step::waiting;
+    if (io.status != IoStatus::ok) return fail(stream_.trouble());
+    in_.assign(base::as_text(base::Bytes(room).first(io.count)));
+    if (!language_) language_ = proto::language_of(base::as_bytes(in_));
+    heard_ = true;
+  }
+  base::ByteReader in(base::as_bytes(in_));
+  const auto progress = parser_.advance(in);
+  in_.erase(0, in_.size() - in.size());
+  if (!progress) {
+    refuse(proto::refusal_of(progress.error()), false);
+    if (language_ == Language::tls || language_ == Language::rfb)
+      trouble_ = proto::wrong_language(*language_, type_);
+    return std::nullopt;
+  }
+  if (*progress == proto::HeadParser::Progress::need_more) return Step::waiting;
+  ++milestones_;
+  answer(parser_.head());
+  parser_.clear();
+  return std::nullopt;
 }
 
 void Door::answer(const proto::RequestHead& head) {
@@ -87,17 +161,24 @@ void Door::answer_page(const proto::RequestHead& head) {
   const auto candidates = proto::page_candidates(head.target());
   if (const auto* refusal = std::get_if<proto::HttpRefusal>(&candidates))
     return refuse(*refusal, without_body);
-  page_ = pages_.open(std::get<0>(candidates));
-  if (!page_.file) {
+  page_ = pages_.open(std::get<0>(candidates), proto::accepts_gzip(head));
+  if (!page_.found()) {
     refuse({404, "There is no such page.", ""}, without_body);
     trouble_.clear();  // pages name files that a package left out: nobody misbehaves
     return;
   }
   base::log_debug("page %s", base::escape(page_.path).c_str());  // the target's query may hold a password
   last_answer_ = !proto::keeps_alive(head);
-  out_ = proto::page_head(proto::media_type(page_.path), page_.size, !last_answer_);
+  const proto::PageForm form{proto::media_type(page_.path),
+                             page_.size,
+                             page_.tag,
+                             !page_.gzip.empty(),
+                             head.target().find('?') == std::string_view::npos,
+                             !last_answer_};
+  const bool has_it = proto::has_already(head, page_.tag);
+  out_ = has_it ? proto::not_modified_head(form) : proto::page_head(form);
   body_at_ = 0;
-  body_left_ = without_body ? 0 : page_.size;
+  body_left_ = without_body || has_it ? 0 : page_.size;
 }
 
 void Door::refuse(const proto::HttpRefusal& refusal, bool without_body) {
@@ -106,30 +187,35 @@ void Door::refuse(const proto::HttpRefusal& refusal, bool without_body) {
   trouble_ = "HTTP " + std::to_string(refusal.status) + ": " + std::string(refusal.reason);
 }
 
-// Of the answer under way, as much as the socket takes. False: the connection is of no more use.
+// Of the answer under way, as much as the socket takes; of a page one piece. False: the connection is of no
+// more use.
 bool Door::send_answer() {
   while (!out_.empty()) {
     const Io io = stream_.write(base::as_bytes(out_), body_left_ > 0);
     if (io.status != IoStatus::ok) return io.status == IoStatus::again;
     out_.erase(0, io.count);
   }
-  if (!send_body()) return false;
+  if (body_left_ > 0 && !send_body()) return false;
+  if (body_left_ == 0) page_ = {};
   return stream_.flush().status != IoStatus::error;
 }
 
 bool Door::send_body() {
   std::array<uint8_t, kBodyChunk> room;
-  while (body_left_ > 0) {
-    const size_t size = static_cast<size_t>(std::min<uint64_t>(room.size(), body_left_));
+  const auto size = static_cast<size_t>(std::min<uint64_t>(room.size(), body_left_));
+  base::Bytes piece = page_.gzip;
+  if (page_.file) {
     const ssize_t count = ::pread(page_.file.get(), room.data(), size, static_cast<off_t>(body_at_));
     if (count <= 0) return false;  // the file became shorter than its announced length
-    const Io io = stream_.write(base::Bytes(room).first(static_cast<size_t>(count)));
-    if (io.status != IoStatus::ok) return io.status == IoStatus::again;
-    body_at_ += io.count;
-    body_left_ -= io.count;
-    ++milestones_;
+    piece = base::Bytes(room).first(static_cast<size_t>(count));
+  } else {
+    piece = piece.subspan(body_at_, size);
   }
-  page_ = {};
+  const Io io = stream_.write(piece);
+  if (io.status != IoStatus::ok) return io.status == IoStatus::again;
+  body_at_ += io.count;
+  body_left_ -= io.count;
+  ++milestones_;
   return true;
 }
 

@@ -8,8 +8,10 @@
 #include <string>
 
 #include "vncauthproxy/net/stream.h"
+#include "vncauthproxy/proto/control.h"
 #include "vncauthproxy/proto/http_answer.h"
 #include "vncauthproxy/proto/http_head.h"
+#include "vncauthproxy/proto/language.h"
 #include "vncauthproxy/proto/ws_upgrade.h"
 #include "worker/link.h"
 #include "worker/pages.h"
@@ -24,34 +26,49 @@ class Door {
     over   // this connection will never speak RFB; trouble() says why
   };
   // `pages` is a loan.
-  Door(net::Stream stream, bool websocket, const Pages& pages);
+  Door(net::Stream stream, proto::ViewerType type, Pages& pages);
 
-  // When the socket is readable, or writable while wants_write().
+  // When the socket is readable, or writable while wants_write(). Does a piece of work and no more, however
+  // much the peer sends: one request, one answer or a part of it.
   Step advance();
-  bool wants_write() const { return !out_.empty() || body_left_ > 0 || stream_.owes(); }
+  // There is something to send, or something read that waits for its turn.
+  bool wants_write() const { return answering() || !in_.empty() || stream_.pending(); }
   // Grows with each thing passed or answered: the time allowed starts anew.
   unsigned milestones() const { return milestones_; }
   // Pages were asked for here, and no WebSocket so far.
   bool browses() const { return browses_; }
+  // Nothing is on its way to the browser: all it asked for has been sent.
+  bool idle() const { return browses_ && !answering() && in_.empty(); }
+  bool secured() const { return stream_.secure() && stream_.established(); }
+  // How many bytes the peer has not acknowledged yet.
+  size_t unacknowledged() const;
   const std::string& trouble() const { return trouble_; }  // "": the peer went, or got all it asked for
+  // Why it is still here, for when its time is over.
+  std::string delay() const;
   Link take();
   int fd() const { return stream_.fd(); }
 
  private:
   Step fail(std::string trouble);
-  Step read_heads();
+  Step shake_hands();
+  bool refuse_clear_text();
+  Step serve();
+  std::optional<Step> take_request();
   void answer(const proto::RequestHead& head);
   void answer_page(const proto::RequestHead& head);
   void refuse(const proto::HttpRefusal& refusal, bool without_body);
+  bool answering() const { return !out_.empty() || body_left_ > 0 || stream_.owes(); }
   bool send_answer();
   bool send_body();
 
   net::Stream stream_;
-  bool websocket_;
-  const Pages& pages_;
+  proto::ViewerType type_;
+  Pages& pages_;
   unsigned milestones_ = 0;
   std::string trouble_;
 
+  bool heard_ = false;                       // something came
+  std::optional<proto::Language> language_;  // of the first request, or of what came in its place
   proto::HeadParser parser_;
   std::string in_;   // read and not yet parsed
   std::string out_;  // answered and not yet sent

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "vncauthproxy/base/log.h"
+#include "vncauthproxy/proto/language.h"
 
 namespace vncauthproxy::worker {
 namespace {
@@ -13,7 +14,9 @@ namespace {
 using net::Io;
 using net::IoStatus;
 using proto::RfbServer;
+using Clock = base::Clock;
 using Stage = RfbServer::Stage;
+using std::chrono::milliseconds;
 
 // For what programs send by themselves; a person may be typing the password, which has --auth-timeout.
 constexpr std::chrono::seconds kStepTimeout{10};
@@ -21,6 +24,12 @@ constexpr std::chrono::seconds kStepTimeout{10};
 constexpr uint64_t kMaxFrames = 256;
 // For each address that connects to this port.
 constexpr unsigned kLinesPerMinute = 40;
+// A browser on a slow network loads pages for longer than a viewer may take to come.
+constexpr int kTimesForPages = 3;
+
+milliseconds until(Clock::time_point time, Clock::time_point now) {
+  return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(time - now));
+}
 
 // Goodbyes are best effort: what does not fit an empty socket buffer is not worth waiting for.
 void say(Link& link, const base::ByteWriter& words) {
@@ -46,21 +55,24 @@ void VerifiedViewer::refuse(std::string_view reason) {
 
 struct ViewerSide::Candidate {
   Candidate(ViewerSide& side, net::Stream stream, const base::Endpoint& from)
-      : door(std::in_place, std::move(stream), side.websocket(), side.pages_),
+      : door(std::in_place, std::move(stream), side.handover_.type, side.pages_),
         handshake(side.trials_),
         peer(from),
         read(side.loop_, door->fd(), net::Watch::For::reading, [&side, this] { side.ready(*this); }),
         write(side.loop_, door->fd(), net::Watch::For::writing, [&side, this] { side.ready(*this); }),
-        deadline(side.loop_, [&side, this] {
-          if (browses()) return side.drop(*this);  // a connection that a browser kept for later
-          side.fail(*this, {base::ErrorCode::timeout, "took too long"});
-        }) {}
+        deadline(side.loop_, [&side, this] { side.out_of_time(*this); }) {}
 
   // How far it got, for deadlines and for who has to go when it gets crowded.
   unsigned progress() const {
     return door ? door->milestones() : kThroughTheDoor + static_cast<unsigned>(handshake.stage());
   }
   bool browses() const { return door && door->browses(); }
+  // Has the peer taken some of what is on its way since `seen`, which is what was on its way then? What the
+  // kernel holds may take a slow network long.
+  bool takes_more(size_t& seen) const {
+    const size_t before = std::exchange(seen, door->unacknowledged());
+    return seen > 0 && seen < before;
+  }
   static constexpr unsigned kThroughTheDoor = 1U << 30;
 
   std::optional<Door> door;  // until it is open
@@ -70,6 +82,7 @@ struct ViewerSide::Candidate {
   std::array<uint8_t, 256> input;
   size_t filled = 0;
   unsigned timed = UINT_MAX;  // the progress its deadline was set for
+  size_t seen_by_deadline = SIZE_MAX, seen_by_port = SIZE_MAX;
   net::Watch read, write;
   net::Timer deadline;
 };
@@ -83,12 +96,9 @@ ViewerSide::ViewerSide(net::Loop& loop, ipc::Handover& handover, Verified verifi
       attempts_left_(handover.auth_attempts),
       lines_(kLinesPerMinute, std::chrono::minutes(1)),
       pages_(std::move(handover.web)),
-      port_deadline_(loop, [this] {
-        close_port();
-        // Nothing that a page could connect to is left; viewers on their way in have their time.
-        std::erase_if(candidates_, [](const auto& candidate) { return candidate->browses(); });
-        give_up_if_alone();
-      }) {
+      port_deadline_(loop, [this] { port_is_due(); }),
+      opened_(Clock::now()),
+      last_page_(opened_ - kStepTimeout) {
   for (base::Fd& listener : std::exchange(handover.listeners, {}))
     acceptors_.push_back(std::make_unique<net::Acceptor>(
         loop, std::move(listener),
@@ -97,10 +107,6 @@ ViewerSide::ViewerSide(net::Loop& loop, ipc::Handover& handover, Verified verifi
 }
 
 ViewerSide::~ViewerSide() = default;
-
-bool ViewerSide::websocket() const {
-  return handover_.type == proto::ViewerType::vnc_ws || handover_.type == proto::ViewerType::vnc_wss;
-}
 
 void ViewerSide::admit(base::Fd socket, const base::Endpoint& peer) {
   note(base::LogLevel::info, peer, "Connection from " + peer.to_string());
@@ -130,7 +136,15 @@ void ViewerSide::make_room() {
 void ViewerSide::arm_deadline(Candidate& candidate) {
   if (std::exchange(candidate.timed, candidate.progress()) == candidate.progress()) return;
   const bool person = !candidate.door && candidate.handshake.stage() == Stage::response;
-  candidate.deadline.start(person ? handover_.auth_timeout : std::chrono::milliseconds(kStepTimeout));
+  candidate.deadline.start(person ? handover_.auth_timeout : milliseconds(kStepTimeout));
+}
+
+void ViewerSide::out_of_time(Candidate& candidate) {
+  if (candidate.browses()) {
+    if (candidate.takes_more(candidate.seen_by_deadline)) return candidate.deadline.start(kStepTimeout);
+    return drop(candidate);  // as a rule a connection that a browser kept for later
+  }
+  fail(candidate, {base::ErrorCode::timeout, candidate.door ? candidate.door->delay() : "took too long"});
 }
 
 void ViewerSide::ready(Candidate& candidate) {
@@ -141,10 +155,15 @@ void ViewerSide::ready(Candidate& candidate) {
 }
 
 void ViewerSide::at_the_door(Candidate& candidate) {
-  switch (candidate.door->advance()) {
+  const unsigned milestones = candidate.door->milestones();
+  const Door::Step step = candidate.door->advance();
+  if (candidate.browses() && candidate.door->milestones() != milestones) last_page_ = Clock::now();
+  switch (step) {
     case Door::Step::waiting:
       if (acceptors_.empty() && candidate.browses()) return drop(candidate);
+      // One of the two: a peer that asks on and does not read would wake us for nothing.
       candidate.write.arm(candidate.door->wants_write());
+      candidate.read.arm(!candidate.write.armed());
       return arm_deadline(candidate);
     case Door::Step::over: {
       const std::string& trouble = candidate.door->trouble();
@@ -154,6 +173,7 @@ void ViewerSide::at_the_door(Candidate& candidate) {
     case Door::Step::open:
       candidate.link.emplace(candidate.door->take());
       candidate.door.reset();
+      candidate.read.arm();
       return greet(candidate);
   }
 }
@@ -191,10 +211,19 @@ void ViewerSide::read_handshake(Candidate& candidate) {
   const base::Bytes rest = in.rest();
   std::copy(rest.begin(), rest.end(), candidate.input.begin());
   candidate.filled = rest.size();
-  if (!proof) return fail(candidate, proof.error());
+  if (!proof) return fail(candidate, in_words(candidate, proof.error()));
   if (*proof) return let_in(candidate, **proof);
   arm_deadline(candidate);
   if (candidate.link->pending()) candidate.read.wake();
+}
+
+// For a viewer that meant a port of another type.
+base::Error ViewerSide::in_words(const Candidate& candidate, base::Error error) const {
+  if (error.code != base::ErrorCode::invalid) return error;
+  const auto language = proto::language_of(base::Bytes(candidate.input).first(candidate.filled));
+  if (std::string words = proto::wrong_language(language, handover_.type); !words.empty())
+    error.detail = std::move(words);
+  return error;
 }
 
 void ViewerSide::fail(Candidate& candidate, const base::Error& error) {
@@ -257,6 +286,24 @@ void ViewerSide::note_refused(const Candidate& candidate, const std::string& why
 
 void ViewerSide::remove(const Candidate& candidate) {
   std::erase_if(candidates_, [&candidate](const auto& other) { return other.get() == &candidate; });
+}
+
+void ViewerSide::port_is_due() {
+  if (const milliseconds more = time_for_pages(); more.count() > 0) return port_deadline_.start(more);
+  close_port();
+  // Nothing that a page could connect to is left; viewers on their way in have their time.
+  std::erase_if(candidates_, [](const auto& candidate) { return candidate->browses(); });
+  give_up_if_alone();
+}
+
+// How long the port stays open for a browser that loads pages yet; 0: for none.
+milliseconds ViewerSide::time_for_pages() {
+  const auto now = Clock::now();
+  const auto step = std::min<Clock::duration>(kStepTimeout, handover_.connect_timeout);
+  auto last = last_page_;
+  for (const auto& candidate : candidates_)
+    if (candidate->browses() && candidate->takes_more(candidate->seen_by_port)) last = now;
+  return until(std::min(last + step, opened_ + kTimesForPages * handover_.connect_timeout), now);
 }
 
 void ViewerSide::close_port() {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "vncauthproxy/base/address.h"
+#include "vncauthproxy/base/clock.h"
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/ipc/handover.h"
 #include "vncauthproxy/net/listener.h"
@@ -61,14 +62,15 @@ class ViewerSide {
  private:
   struct Candidate;
 
-  bool websocket() const;
   void admit(base::Fd socket, const base::Endpoint& peer);
   void make_room();
   void ready(Candidate& candidate);
   void at_the_door(Candidate& candidate);
   void greet(Candidate& candidate);
   void read_handshake(Candidate& candidate);
+  base::Error in_words(const Candidate& candidate, base::Error error) const;
   void arm_deadline(Candidate& candidate);
+  void out_of_time(Candidate& candidate);
   void fail(Candidate& candidate, const base::Error& error);
   void refuse(Candidate& candidate, std::string_view reason);
   void drop(const Candidate& candidate);
@@ -76,6 +78,8 @@ class ViewerSide {
   void note(base::LogLevel level, const base::Endpoint& peer, const std::string& text);
   void note_refused(const Candidate& candidate, const std::string& why);
   void remove(const Candidate& candidate);
+  void port_is_due();
+  std::chrono::milliseconds time_for_pages();
   void close_port();
   void give_up_if_alone();
   void give_up(std::string reason);
@@ -90,6 +94,8 @@ class ViewerSide {
   Pages pages_;
   std::vector<std::unique_ptr<net::Acceptor>> acceptors_;
   net::Timer port_deadline_;
+  base::Clock::time_point opened_;
+  base::Clock::time_point last_page_;                   // when a piece of one was last taken
   std::vector<std::unique_ptr<Candidate>> candidates_;  // oldest first
 };
 

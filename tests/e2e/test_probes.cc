@@ -164,11 +164,42 @@ void the_viewer_gets_in(Fixture& f, const Kind& kind, uint16_t port, const char*
   f.check_kind(viewer.log_in(kViewerSecret) == Verdict::admitted && viewer.echoes("hello"), kind, after);
 }
 
+std::string takes(const std::string& spoken, const char* type, const char* taken) {
+  return "it speaks " + spoken + ", but a port of type " + type + " takes " + taken + "\n";
+}
+
+// A browser shows the answer, and the log says what it was.
+void http_at_a_tls_port(Fixture& f) {
+  for (const Kind& kind : {kWss, kTls}) {
+    const uint16_t port = f.forwarding(kind);
+    for (const std::string& bytes :
+         {UpgradeRequest().text(), request({kHost}), request({kHost}, "HEAD / HTTP/1.0"),
+          request({kHost}, "POST / HTTP/1.1") + std::string(20'000, 'x')})
+      for (const bool by_byte : {false, true}) {
+        if (by_byte && bytes.size() > 1000) continue;
+        Wire wire(Socket::connect("127.0.0.1", port));
+        const size_t before = f.daemon.log_size();
+        by_byte ? wire.send_each_byte(bytes) : wire.send(bytes);
+        const HttpAnswer answer = read_answer(wire);
+        f.check_kind(answer.status == 400 && answer.field("Connection") == "close", kind, answer.head);
+        f.check_kind(
+            answer.body.starts_with(kind.websocket ? "This port takes HTTPS" : "This port is for VNC"), kind,
+            answer.body);
+        Got how = Got::nothing;
+        f.check_kind(wire.read_to_end(&how).empty() && how != Got::nothing, kind, "closed");
+        f.check_kind(f.daemon.wait_log(takes("HTTP", kind.type, kind.websocket ? "HTTPS" : "RFB over TLS"),
+                                       {}, before),
+                     kind, "the log");
+      }
+    the_viewer_gets_in(f, kind, port, "after HTTP");
+  }
+}
+
 void plain_bytes_at_a_tls_port(Fixture& f) {
   for (const Kind& kind : {kWss, kTls}) {
     const uint16_t port = f.forwarding(kind);
     for (const std::string& bytes :
-         {UpgradeRequest().text(), std::string("RFB 003.008\n"), std::string(100, '\0'),
+         {std::string("RFB 003.008\n"), std::string(100, '\0'),
           std::string("\x16\x03\x01\xff\xff", 5) + std::string(70'000, 'x'), std::string(200'000, 'x')}) {
       Wire wire(Socket::connect("127.0.0.1", port));
       wire.send(bytes);
@@ -177,6 +208,8 @@ void plain_bytes_at_a_tls_port(Fixture& f) {
       // An alert at most: nothing that came from a plain peer means anything.
       f.check_kind(answer.size() <= 7 && how != Got::nothing, kind, "closed");
     }
+    f.check_kind(f.daemon.wait_log(takes("RFB", kind.type, kind.websocket ? "HTTPS" : "RFB over TLS")), kind,
+                 "the log");
     the_viewer_gets_in(f, kind, port, "after plain bytes");
   }
 }
@@ -185,7 +218,35 @@ void tls_at_a_plain_port(Fixture& f) {
   const uint16_t port = f.forwarding(kWs);
   const Wire wire(Socket::connect("127.0.0.1", port), WireOffer{});
   f.check(!wire.established(), "no TLS there");
+  f.check(f.daemon.wait_log(takes("TLS", "vnc-ws", "HTTP")), "the log");
   the_viewer_gets_in(f, kWs, port, "after a ClientHello");
+  const uint16_t rfb_port = f.daemon.forwarding_to(f.echo_backend.port());
+  const Wire other(Socket::connect("127.0.0.1", rfb_port), WireOffer{});
+  f.check(!other.established(), "no TLS there");
+  f.check(f.daemon.wait_log(takes("TLS", "vnc", "RFB")), "the log");
+  f.check(FakeViewer(rfb_port).log_in(kViewerSecret) == Verdict::admitted, "the viewer");
+}
+
+void rfb_at_a_port_for_browsers(Fixture& f) {
+  for (const Kind& kind : kWebSockets) {
+    const uint16_t port = f.forwarding(kind);
+    Wire wire = f.connect(kind, port);
+    wire.send("RFB 003.008\n");
+    f.check_kind(read_answer(wire).status == 400, kind, "refused");
+    f.check_kind(f.daemon.wait_log(takes("RFB", kind.type, kind.tls ? "HTTPS" : "HTTP")), kind, "the log");
+    the_viewer_gets_in(f, kind, port, "after RFB");
+  }
+}
+
+// A viewer of another kind waits for the server to speak: its log line says what it should have been.
+void silence_is_told_by_the_type(Fixture& f) {
+  std::vector<Wire> silent;
+  for (const Kind& kind : kKinds) silent.emplace_back(Socket::connect("127.0.0.1", f.forwarding(kind)));
+  const Deadline deadline(seconds(20));
+  f.check(f.daemon.wait_log("it said nothing; a port of type vnc-ws takes HTTP\n", deadline), "vnc-ws");
+  f.check(f.daemon.wait_log("it said nothing; a port of type vnc-wss takes HTTPS\n", deadline), "vnc-wss");
+  f.check(f.daemon.wait_log("it said nothing; a port of type vnc-tls takes RFB over TLS\n", deadline),
+          "vnc-tls");
 }
 
 void http_at_an_rfb_port(Fixture& f) {
@@ -196,6 +257,7 @@ void http_at_an_rfb_port(Fixture& f) {
   Got how = Got::nothing;
   wire.read_to_end(&how);
   f.check(how == Got::end, "closed");
+  f.check(f.daemon.wait_log(takes("HTTP", "vnc-tls", "RFB over TLS")), "the log");
   the_viewer_gets_in(f, kTls, port, "after HTTP");
 }
 
@@ -312,8 +374,11 @@ int main() {
       STAGED(Fixture, wrong_heads),
       STAGED(Fixture, answers_speak),
       STAGED(Fixture, any_path_will_do),
+      STAGED(Fixture, http_at_a_tls_port),
       STAGED(Fixture, plain_bytes_at_a_tls_port),
       STAGED(Fixture, tls_at_a_plain_port),
+      STAGED(Fixture, rfb_at_a_port_for_browsers),
+      STAGED(Fixture, silence_is_told_by_the_type),
       STAGED(Fixture, http_at_an_rfb_port),
       STAGED(Fixture, old_tls),
       STAGED(Fixture, a_browser_that_distrusts),

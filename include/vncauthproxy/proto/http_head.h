@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // One strict head of an HTTP/1.0 or 1.1 request (RFC 9112 sections 2-5), and nothing else of HTTP. Bounded:
-// 48 KiB, for browsers bring the cookies of other servers of the same host along, and 100 lines. Any byte that
-// cannot stand where it stands is refused at once, without waiting for the rest.
+// 48 KiB, for browsers bring the cookies of other servers of the same host along, and 100 lines. Any byte
+// that cannot stand where it stands is refused at once, without waiting for the rest.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@
 namespace vncauthproxy::proto {
 
 inline constexpr size_t kMaxHeadBytes = 48 * 1024;  // empty lines before it included; Part counts in 16 bits
-inline constexpr size_t kMaxHeadLines = 100;  // the request line and the fields
+inline constexpr size_t kMaxHeadLines = 100;        // the request line and the fields
 
 // Two words of HTTP that do not care for case: names of fields, `close`, `websocket`.
 bool same_word(std::string_view a, std::string_view b);

@@ -20,5 +20,7 @@ std::variant<std::vector<std::string>, HttpRefusal> page_candidates(std::string_
 
 // By the extension of a path; "application/octet-stream" when that says nothing.
 std::string_view media_type(std::string_view path);
+// Text of any kind becomes a third or less by compression; pictures and sounds are compressed already.
+bool is_text(std::string_view media_type);
 
 }  // namespace vncauthproxy::proto
