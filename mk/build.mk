@@ -8,8 +8,11 @@ say = $(if $(V),,@printf '  %s%-5s %s\n' '$(number)' '$(1)' '$(2)')
 # many there are is what a dry run would do, once it can see which flags, folders and lists have changed.
 own_make = $(MAKE) --no-print-directory
 build = @set -e; $(own_make) $(remembered); \
-  steps=$$($(own_make) -n V= STEPS=n $(1) | grep -c '^printf .*%-5s' || :); \
-  $(own_make) $(if $(filter -j%,$(MAKEFLAGS)),,-j$$(nproc)) STEPS=$$steps $(1)
+  steps=$$($(own_make) -n V= STEPS=n GOALS='$(1)' goals | grep -c '^printf .*%-5s' || :); \
+  $(own_make) $(if $(filter -j%,$(MAKEFLAGS)),,-j$$(nproc)) STEPS=$$steps GOALS='$(1)' goals
+.PHONY: goals
+goals: $(GOALS)
+	@:
 number = $(if $(STEPS),$(eval done += .)[$(words $(done))/$(STEPS)] )
 
 # ---- flags

@@ -48,6 +48,7 @@ counted demo-programs
 # A second time nothing is left to do; one file more is one step and what hangs on it.
 build demo-programs
 [ "$calls" -eq 0 ] || complain "a second run made $calls steps"
+[ ! -s "$root/said" ] || complain "a second run has something to say: $(cat "$root/said")"
 rm "$root/build/obj/src/client/main.o"
 build demo-programs
 [ "$calls" -eq 2 ] || complain "one object and its program were $calls steps"

@@ -170,8 +170,8 @@ say "By hand"
 cat <<END
 Any forwarding is made and used like this one:
   $BUILD/vncauthproxy-client --auth-user USER --type vnc -d HOST -p PORT
-  vncviewer PROXY::SOURCE_PORT        (with the password that was given to the proxy)
-With --type vnc-wss and --json the reply has the address of the page: open it, give the password.
+  vncviewer PROXY::SOURCE_PORT        (with the password that the client has printed)
+With --type vnc-wss it prints the address of the page, too: open it, give the password.
 END
 echo "What the viewer saw:     $picture"
 if [ -n "$web" ] && [ -e "$browser_picture" ]; then echo "What the browser showed: $browser_picture"; fi
