@@ -3,6 +3,7 @@
 // forks itself: run() returns what the next worker is to receive, so that the fork happens on a flat stack.
 #pragma once
 
+#include <ctime>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "master/control_server.h"
 #include "master/flash_policy.h"
+#include "master/forwarding_number.h"
 #include "master/login.h"
 #include "master/port_pool.h"
 #include "master/startup.h"
@@ -70,7 +72,7 @@ class Master {
   std::vector<net::SocketFile> socket_files_;
   std::unordered_map<uint32_t, Asked> asked_;  // forwardings whose control client waits for an answer
   std::vector<ipc::Handover> next_;
-  uint32_t next_id_ = 1;
+  uint32_t next_id_ = first_forwarding_number(std::time(nullptr));
   bool ending_ = false;
   net::Signal child_, terminate_, interrupt_, hangup_;
   net::Timer last_call_;

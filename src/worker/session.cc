@@ -97,11 +97,7 @@ void Session::reach_backend() {
 void Session::backend_reached(Result<Backend> result) {
   backend_side_.reset();
   if (phase_ == Phase::reaching_backend) {
-    if (!result) {
-      handover_.listeners.clear();  // with this message the port is free for the next one
-      channel_.send(ipc::Refused{failure_code(result.error().code), std::move(result.error().detail)});
-      return enter(Phase::over);
-    }
+    if (!result) return refuse({failure_code(result.error().code), std::move(result.error().detail)});
     hold_backend(std::move(*result));
     channel_.send(ipc::Ready{});
     return enter(Phase::awaiting_viewer);
@@ -109,6 +105,13 @@ void Session::backend_reached(Result<Backend> result) {
   if (!result) return backend_lost(result.error().detail);
   hold_backend(std::move(*result));
   if (phase_ == Phase::reconnecting) enter(Phase::relaying);
+}
+
+// The answer to the control client.
+void Session::refuse(ipc::Refused refused) {
+  handover_.listeners.clear();  // with this message the port is free for the next one
+  channel_.send(std::move(refused));
+  enter(Phase::over);
 }
 
 // While a viewer is awaited.
@@ -176,13 +179,15 @@ void Session::relay() {
 }
 
 void Session::master_says(const ipc::Message& message) {
-  const auto* stop = std::get_if<ipc::Stop>(&message);
-  if (stop == nullptr) return;
-  constexpr const char* kReason = "stopped by the master";
-  if (relay_) return relay_->stop(kReason, stop->grace);
-  if (viewer_side_) viewer_side_->stop("The proxy is going down");
-  if (viewer_) viewer_->refuse("The proxy is going down");
-  end(kReason);
+  if (const auto* order = std::get_if<ipc::Stop>(&message)) stop("stopped by the master", order->grace);
+}
+
+void Session::stop(std::string reason, std::chrono::milliseconds grace) {
+  if (relay_) return relay_->stop(std::move(reason), grace);
+  constexpr const char* kForViewers = "The proxy is going down";
+  if (viewer_side_) viewer_side_->stop(kForViewers);
+  if (viewer_) viewer_->refuse(kForViewers);
+  end(std::move(reason));
 }
 
 // The console outlives a crash or an upgrade of the master, a waiting port too, until its deadline. The
@@ -196,6 +201,7 @@ void Session::master_lost() {
 
 void Session::end(std::string reason) {
   if (phase_ == Phase::over) return;
+  if (phase_ == Phase::reaching_backend && !orphaned_) return refuse({FailureCode::busy, std::move(reason)});
   ipc::Ended ended{std::move(reason), 0, 0, {}};
   if (relay_) {
     ended.to_viewer = relay_->to_viewer();

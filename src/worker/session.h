@@ -2,6 +2,7 @@
 // The phases of one forwarding, from its fork to its end, with one deadline each.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +22,8 @@ class Session {
   // Stops the loop when the forwarding is over.
   Session(net::Loop& loop, ipc::Handover handover);
   void start();
+  // Ends the forwarding, for a viewer within `grace`.
+  void stop(std::string reason, std::chrono::milliseconds grace);
 
   ipc::Channel& channel() { return channel_; }
 
@@ -36,6 +39,7 @@ class Session {
 
   void backend_reached(base::Result<Backend> result);
   void reach_backend();
+  void refuse(ipc::Refused refused);
   void hold_backend(Backend backend);
   void backend_readable();
   void backend_left();

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,9 @@ namespace {
 
 // Candidates, listeners, channel, backend, pipe, epoll, resolver, and a few more.
 constexpr rlim_t kMaxDescriptors = ViewerSide::kMaxCandidates + 64;
+
+// To deliver what is owed, when a worker alone is told to end.
+constexpr std::chrono::milliseconds kGrace{2000};
 
 void close_all_but(ipc::Handover& handover) {
   std::vector<unsigned> kept = {STDERR_FILENO};  // and the two before it
@@ -61,6 +65,7 @@ void worker_main(ipc::Handover handover) {
   base::set_log_sink([&session](base::LogLevel level, std::string_view text) {
     session.channel().send(ipc::Log{level, std::string(text)});
   });
+  net::Signal terminate(loop, SIGTERM, [&session] { session.stop("terminated by SIGTERM", kGrace); });
   session.start();
   loop.run();
   ::_exit(0);

@@ -38,16 +38,17 @@ void all_forwardings_go_on(Orphans<to>& f) {
   const uint16_t waiting = f.daemon.forwarding_to(f.echo_backend.port());
   const uint16_t busy = f.daemon.forwarding_to(f.echo_backend.port());
   FakeViewer at_password(busy);
-  f.check(at_password.to_challenge(), "F3's viewer is at its password");
+  f.check(at_password.to_challenge(), "the third one's viewer is at its password");
 
   f.kill_master();
   for (const char* word : {"without", "a", "master"}) f.check(f.witness.echoes(word), word);
   f.check(connection_refused("127.0.0.1", f.daemon.port()), "no worker holds the control port");
   f.check(at_password.send_response(kViewerSecret) && at_password.read_result() == Verdict::admitted &&
               at_password.echoes("typed"),
-          "F3's viewer is let in");
+          "the third one's viewer is let in");
   FakeViewer late(waiting);
-  f.check(late.log_in(kViewerSecret) == Verdict::admitted && late.echoes("late"), "F2's viewer is let in");
+  f.check(late.log_in(kViewerSecret) == Verdict::admitted && late.echoes("late"),
+          "the second one's viewer is let in");
 
   {
     const Daemon next({.log = to});
@@ -56,12 +57,11 @@ void all_forwardings_go_on(Orphans<to>& f) {
   }
   for (FakeViewer* viewer : {&f.witness, &at_password, &late}) viewer->socket.close();
   f.check(f.echo_backend.wait_all_ended(), "and all end with their viewers");
-  for (const char* number : {"F1", "F2", "F3"}) {
-    const std::string prefix = std::string(": ") + number;
-    f.check_line(prefix + " the master is gone");
-    f.check_line(prefix + " ended: ");
+  for (const unsigned nth : {1u, 2u, 3u}) {
+    f.check_line(": " + f.daemon.forwarding(nth) + "the master is gone");
+    f.check_line(": " + f.daemon.forwarding(nth) + "ended: ");
   }
-  f.check_line(": F2 viewer 127.0.0.1:");
+  f.check_line(": " + f.daemon.forwarding(2) + "viewer 127.0.0.1:");
 }
 
 // Wide enough that the sockets' buffers do not hold the rest of it.
@@ -86,7 +86,7 @@ void bulk_goes_on(Orphans<to>& f) {
           std::to_string(expected.position()) + " bytes");
   viewer.socket.close();
   f.check(backend.wait_all_ended());
-  f.check_line(": F2 ended: ");
+  f.check_line(": " + f.daemon.forwarding(2) + "ended: ");
   f.check_line(" 104857600 bytes to the viewer, 0 from it,");
 }
 

@@ -23,7 +23,7 @@ struct Fixture : Stage {
   // The witness's forwarding is the first.
   bool has_ended() {
     return check(daemon.wait_children(1), "the forwarding ends") &&
-           check(daemon.wait_log("F2 ended: Server connection lost: "), "and says why");
+           check(daemon.wait_log(daemon.forwarding(2) + "ended: Server connection lost: "), "and says why");
   }
   void check_closed(uint16_t port) {
     FakeViewer late(port);
@@ -89,7 +89,7 @@ void a_viewer_may_come_in_between(Fixture& f) {
   f.check(backend.wait_connections(2));
   FakeViewer viewer(port);
   f.check(viewer.to_challenge() && viewer.send_response(kViewerSecret));
-  f.check(f.daemon.wait_log("F2 viewer 127.0.0.1:"), "it has given its password");
+  f.check(f.daemon.wait_log(f.daemon.forwarding(2) + "viewer 127.0.0.1:"), "it has given its password");
   go = true;
   f.check(viewer.read_result() == Verdict::admitted && viewer.socket.send("?") &&
               viewer.socket.read(5) == "first",

@@ -12,6 +12,8 @@
 #include <cinttypes>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -450,6 +452,73 @@ void the_log_file_is_opened_again(Service& f) {
   std::filesystem::remove(f.folder.file("log"));
 }
 
+// ---- one forwarding among others
+
+unsigned long number_of_first(const std::string& log) {
+  const size_t number = log.rfind(": F", log.find(" asked for by "));
+  return number == std::string::npos ? 0 : std::strtoul(log.c_str() + number + 3, nullptr, 10);
+}
+
+void numbers_go_on_in_the_next_life(Service& f) {
+  FakeBackend backend(echo());
+  unsigned long before = 0;
+  for (int life = 0; life < 3; ++life) {
+    const std::time_t second = std::time(nullptr);
+    const size_t from = f.log().size();
+    f.check(f.start().status == 0);
+    Socket control = Socket::connect("127.0.0.1", f.control_port);
+    control.send(Request{.destination_port = backend.port()}.json());
+    f.check(parse_reply(control.read_to_end()).ok());
+    const unsigned long first = number_of_first(f.log().substr(from));
+    f.check(first > before, std::to_string(first) + " comes after " + std::to_string(before));
+    before = first;
+    send_signal(f.pid, SIGTERM);
+    f.check(f.wait_end() == 0);
+    wait_until([&] { return std::time(nullptr) > second; });
+  }
+}
+
+// Each ends with its reason, and nothing of it is an error.
+void a_terminated_worker_ends_in_order(Fixture& f) {
+  const auto newest_worker = [&f] {
+    const std::vector<pid_t> all = f.daemon.children();
+    return *std::max_element(all.begin(), all.end());
+  };
+  const auto ended = [&f](unsigned nth) {
+    return f.daemon.wait_log(f.daemon.forwarding(nth) + "ended: terminated by SIGTERM; ");
+  };
+  FakeViewer live = f.session_to(f.echo_backend);
+  f.check(live.echoes("live"));
+  send_signal(newest_worker(), SIGTERM);
+  f.check(live.socket.ended() && ended(2), "a session");
+
+  FakeViewer viewer(f.daemon.forwarding_to(f.echo_backend.port()));
+  f.check(viewer.to_challenge());
+  send_signal(newest_worker(), SIGTERM);
+  f.check(viewer.read_result() == Verdict::refused && !viewer.reason.empty() && ended(3), "a port");
+
+  FakeBackend mute(silent());
+  Socket control = f.daemon.connect();
+  control.send(Request{.destination_port = mute.port()}.json());
+  f.check(mute.wait_connections(1));
+  send_signal(newest_worker(), SIGTERM);
+  const Reply reply = parse_reply(control.read_to_end());
+  f.check(reply.failed("busy") && reply.reason == "terminated by SIGTERM", reply.text);
+  f.check(f.daemon.wait_children(1) && f.daemon.log().find("ERROR") == std::string::npos, "no errors");
+}
+
+void a_daemon_that_ends_answers_who_waits(Fixture& f) {
+  FakeBackend mute(silent());
+  Socket control = f.daemon.connect();
+  control.send(Request{.destination_port = mute.port()}.json());
+  f.check(mute.wait_connections(1));
+  f.expect_no_daemon();
+  f.check(f.daemon.stop() == 0);
+  const Reply reply = parse_reply(control.read_to_end());
+  f.check(reply.failed("busy"), reply.text);
+  f.check(f.daemon.log().find("ERROR") == std::string::npos, "no errors");
+}
+
 // ---- what can be seen from outside
 
 void secrets_are_nowhere_to_be_seen(Talkative& f) {
@@ -629,6 +698,9 @@ int main() {
       STAGED(Fixture, bad_users_files_change_nothing),
       STAGED(WithTls, certificates_are_read_again),
       STAGED(Service, the_log_file_is_opened_again),
+      STAGED(Service, numbers_go_on_in_the_next_life),
+      STAGED(Fixture, a_terminated_worker_ends_in_order),
+      STAGED(Fixture, a_daemon_that_ends_answers_who_waits),
       STAGED(Talkative, secrets_are_nowhere_to_be_seen),
       STAGED(Fixture, secrets_are_gone_from_memory),
       STAGED(Fixture, nobody_may_look_inside),

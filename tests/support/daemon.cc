@@ -138,6 +138,12 @@ Daemon::Daemon(DaemonSetup setup) : log_(setup.log, folder_.path()), min_port_(f
   if (port_ == 0) throw std::runtime_error("the daemon did not start: " + log());
 }
 
+std::string Daemon::forwarding(unsigned nth) {
+  const std::string text = log();
+  const size_t number = text.rfind(": F", text.find(" asked for by ")) + 3;
+  return "F" + std::to_string(std::strtoul(text.c_str() + number, nullptr, 10) + nth - 1) + " ";
+}
+
 uint16_t Daemon::port_for(const std::string& clients) {
   uint16_t port = 0;
   wait_until([&] { return (port = port_in(log(), clients)) != 0; });

@@ -91,6 +91,8 @@ class Daemon {
   uint16_t forwarding_to(uint16_t backend_port) const;  // 0: refused
 
   std::string log() { return log_.text() + program_->err(); }
+  // What the lines of the nth forwarding that was asked for begin with: "F28912345 "; the first one is 1.
+  std::string forwarding(unsigned nth);
   size_t log_size() { return log().size(); }
   bool wait_log(std::string_view text, Deadline deadline = {}, size_t from = 0) {
     return wait_until([&] { return log().find(text, from) != std::string::npos; }, deadline);

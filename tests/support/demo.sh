@@ -111,6 +111,9 @@ ask() { # TYPE
   VNCAUTHPROXY_PASSWORD=$VNC_PASSWORD VNCAUTHPROXY_AUTH_PASSWORD=$login "$BUILD/vncauthproxy-client" --json \
     --server-port "$control_port" --auth-user demo --type "$1" -d 127.0.0.1 -p "$server_port"
 }
+newest_forwarding() {
+  sed -n 's/.* \(F[0-9]*\) asked for by .*/\1/p' "$room/log" | tail -n 1
+}
 reply=$(ask vnc)
 echo "the control reply: $reply"
 port=$(printf '%s' "$reply" | sed -n 's/.*"source_port": *\([0-9]*\).*/\1/p')
@@ -132,36 +135,38 @@ fi
 echo "what the viewer saw: $picture"
 
 say "What the log says about it"
-until_true "the end of the session" grep -q ' F1 ended: ' "$room/log"
-grep ' F1 ' "$room/log"
+number=$(newest_forwarding)
+until_true "the end of the session" grep -q " $number ended: " "$room/log"
+grep " $number " "$room/log"
 
 # ---- the same in a browser
 
 take_browser_picture() {
   say "noVNC in a headless Chromium, with the page and the password"
   "$support/webshot" "$url" "$browser_picture" || {
-    grep ' F2 ' "$room/log"
+    grep " $number " "$room/log"
     exit 1
   }
   echo "what the browser showed: $browser_picture"
-  until_true "the end of the session" grep -q ' F2 ended: ' "$room/log"
+  until_true "the end of the session" grep -q " $number ended: " "$room/log"
 }
 
 wait_for_a_person() {
   say "Chromium is not installed: open this address within $patience seconds"
   echo "  $url&password=$VNC_PASSWORD"
   echo "The browser will warn of the certificate, which the demo has made itself. Close the page to go on."
-  within "$patience" grep -q ' F2 ended: ' "$room/log" || echo "That was $patience seconds."
+  within "$patience" grep -q " $number ended: " "$room/log" || echo "That was $patience seconds."
 }
 
 if [ -n "$web" ]; then
   say "A forwarding for a browser: WebSocket in TLS, and the pages of noVNC on the same one-time port"
   reply=$(ask vnc-wss)
   echo "the control reply: $reply"
+  number=$(newest_forwarding)
   url=$(printf '%s' "$reply" | sed -n 's/.*"url": *"\([^"]*\)".*/\1/p')
   if have chromium || have chromium-browser; then take_browser_picture; else wait_for_a_person; fi
   say "What the log says about it"
-  grep ' F2 ' "$room/log"
+  grep " $number " "$room/log"
 else
   say "The console in a browser is left out: noVNC is not installed (package novnc)"
 fi
