@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "daemon.h"
 
-#include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,15 +11,11 @@
 #include <optional>
 #include <utility>
 
-#include "config.h"
 #include "master/capacity.h"
 #include "master/master.h"
-#include "vncauthproxy/base/heap.h"
+#include "nursery/start.h"
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/base/process.h"
-#include "vncauthproxy/base/written_once.h"
-#include "vncauthproxy/ipc/seats.h"
-#include "worker/worker.h"
 
 namespace vncauthproxy {
 namespace {
@@ -44,63 +39,17 @@ Result<std::optional<base::Identity>> identity_for(const Options& options) {
   return std::optional<base::Identity>(*identity);
 }
 
-// Workers make little; the master a kilobyte or two for each forwarding, and tables that grow with them.
-// Beyond that there is malloc(), which also has the buffers of workers: they go back to the kernel when they
-// are not needed.
-constexpr base::HeapSize kMasterHeap{64 * 1024 * 1024, 1024 * 1024};
-constexpr base::HeapSize kWorkerHeap{1024 * 1024, 4096};
-
-// What fork() does besides is for programs with threads; the pages it writes to would be copied for nothing.
-pid_t bare_fork() {
-#ifdef HAVE__FORK
-  const pid_t pid = ::_Fork();
-#else
-  const pid_t pid = ::fork();
-#endif
-  return pid < 0 ? -errno : pid;
-}
-
-// The child's number, or an errno as a negative one: what goes with the handover may set errno anew.
-pid_t fork_with(ipc::Handover handover, const ipc::Seats::Taken& taken, net::TlsSecrets unwanted) {
-  const pid_t pid = taken ? ipc::fork_sharing_descriptors() : bare_fork();
-  if (pid != 0) return pid;
-  base::keep_heap_for_child();
-  base::leave_parents_log();
-  if (taken && !taken.settle(handover)) ::_exit(1);  // its descriptors are not its own
-  unwanted.erase();
-  worker::worker_main(std::move(handover));
-}
-
-void fork_worker(master::Master& master, ipc::Seats& seats, ipc::Handover handover) {
-  const uint32_t id = handover.id;
-  ipc::Seats::Taken taken = seats.take(handover);
-  const auto try_to_fork = [&] {
-    const base::HeapForChild heap;
-    return fork_with(ipc::rehouse(std::move(handover)), taken, master.tls_secrets());
-  };
-  const pid_t pid = try_to_fork();
-  if (pid > 0)
-    master.forked(id, pid, std::move(taken));
-  else
-    master.fork_failed(id, -pid);
-}
-
 uid_t owner_of_files(const std::optional<base::Identity>& identity) {
   return identity ? identity->uid : ::geteuid();
 }
 
-int serve(const Options& options, master::Prepared prepared, base::Readiness readiness) {
-  // Fast bins are emptied now and then, all at once: that writes to free chunks all over the heap and copies
-  // each of their pages, which worker and master share until then. Small chunks have a cache of their own all
-  // the same.
-  ::mallopt(M_MXFAST, 0);
-  if (auto heaps = base::begin_heaps(kMasterHeap, kWorkerHeap); !heaps) return start_up_failed(heaps.error());
-  ipc::Seats seats;
-  const auto master = std::make_unique<master::Master>(options, std::move(prepared));
-  base::share_written_once();
-  master->unlock_keys();
+int serve(const Options& options, const base::Fd& program, master::Prepared prepared,
+          base::Readiness readiness) {
+  const auto start_nursery = [&program](const base::Fd& channel) { return nursery::start(program, channel); };
+  const auto master = std::make_unique<master::Master>(options, std::move(prepared), start_nursery);
+  if (auto started = master->start(); !started) return start_up_failed(started.error());
   readiness.ready();  // not before signals have their handlers: who started us may send one at once
-  while (auto next = master->run()) fork_worker(*master, seats, std::move(*next));
+  master->run();
   return 0;
 }
 
@@ -123,6 +72,8 @@ int run_daemon(const Options& options) {
     return start_up_failed(log.error());
   auto identity = identity_for(options);
   if (!identity) return start_up_failed(identity.error());
+  auto program = nursery::open_own_program();
+  if (!program) return start_up_failed(program.error());
 
   base::Readiness readiness;
   if (!options.foreground) {
@@ -148,7 +99,7 @@ int run_daemon(const Options& options) {
   for (const std::string& line : master::shortfalls(options, master::read_limits()))
     base::log_warning("%s", line.c_str());
   for (const std::string& line : options.warnings) base::log_warning("%s", line.c_str());
-  const int status = serve(options, std::move(*prepared), std::move(readiness));
+  const int status = serve(options, *program, std::move(*prepared), std::move(readiness));
   pid_file->remove();
   base::log_info("vncauthproxy ends");
   return status;

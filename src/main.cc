@@ -2,13 +2,16 @@
 // vncauthproxy: arguments and exit codes. 0 fine, 1 could not start, 2 wrong usage.
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <string_view>
 
 #include "config.h"
 #include "daemon.h"
+#include "nursery/nursery.h"
 #include "vncauthproxy/base/options.h"
 #include "vncauthproxy/base/process.h"
+#include "vncauthproxy/base/process_title.h"
 
 namespace {
 
@@ -27,6 +30,10 @@ int main(int argc, char* argv[]) {
   using namespace vncauthproxy;
   base::fill_standard_descriptors();
   base::forbid_inspection();
+  if (argc >= 2 && std::strcmp(argv[1], nursery::kArgument) == 0) {
+    base::keep_title_room(argc, argv);
+    return nursery::run();
+  }
   const base::CommandLine line = base::read_command_line(argc, argv);
   switch (line.outcome) {
     case base::CommandLine::Outcome::help:

@@ -364,37 +364,6 @@ void every_line_begins_with_the_prefix(Sink& f) {
   assert_true(cut);
 }
 
-// ---- a child
-
-// As a worker does: closes all it does not know, gets other descriptors, and logs by itself in the end. 0:
-// those are still open.
-int log_after_close_range() {
-  leave_parents_log();
-  if (::close_range(STDERR_FILENO + 1, ~0U, 0) != 0) return 1;
-  set_log_sink([](LogLevel, std::string_view) {});
-  auto first = make_pipe(), second = make_pipe();
-  if (!first || !second) return 2;
-  set_log_sink(nullptr);
-  log_info("a line of tests/test_log");
-  for (const FdPair* pipe : {&*first, &*second})
-    if (::write(pipe->second.get(), "x", 1) != 1) return 3;
-  return 0;
-}
-
-void a_child_never_closes_what_took_the_number(Sink& f) {
-  f.start();
-  assert_true(f.open_syslog());
-  assert_int_equal(testing::in_child(log_after_close_range), 0);
-  f.receive();
-  const bool arrived = f.datagram.ends_with("]: a line of tests/test_log");
-  assert_true(arrived);
-  const bool opened = static_cast<bool>(open_log(f.folder + "/file", LogLevel::info));
-  assert_true(opened);
-  assert_int_equal(testing::in_child(log_after_close_range), 0);
-  f.read(f.folder + "/file");
-  assert_true(f.lines.empty());
-}
-
 // ---- escape
 
 struct Escaping {
@@ -545,7 +514,6 @@ int main() {
       TEST(Sink, a_sink_gets_the_lines_alone),
       TEST(Sink, an_empty_sink_means_the_log_again),
       TEST(Sink, every_line_begins_with_the_prefix),
-      TEST(Sink, a_child_never_closes_what_took_the_number),
       TEST(Escaping, escapes_foreign_text),
       TEST(Escaping, cuts_between_characters),
       TEST(Escaping, any_byte_in_any_amount_stays_small_and_clean),

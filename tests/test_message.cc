@@ -2,6 +2,7 @@
 // What the master believes of a worker's packets: every message there and back, and nothing that is none.
 #include "vncauthproxy/ipc/message.h"
 
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,12 @@ struct Fixture {
       Authenticated{"[::1]:5123"},
       Ended{"Client connection closed", 1ULL << 40, 3, std::chrono::milliseconds(1500)},
       Log{base::LogLevel::warning, "F1 text"},
-      Stop{std::chrono::milliseconds(2000)}};
+      Stop{std::chrono::milliseconds(2000)},
+      Fork{7},
+      Kill{4711},
+      Born{4711, 3},
+      NotBorn{11},
+      Died{4711, 9}};
   Packet packet;
   std::vector<uint8_t> bytes;
 
@@ -74,14 +80,19 @@ void refuses_what_is_out_of_range(Fixture& f) {
     const char* name;
     std::initializer_list<uint8_t> bytes;
   } const rows[] = {
-      {"another version", {2, 0, 0, 0}},
-      {"an unknown type", {1, 6, 0, 0}},
-      {"the highest type", {1, 255, 0, 0}},
-      {"a failure code beyond the last", {1, 1, 0, 1, 11}},
-      {"a log level beyond the last", {1, 4, 0, 1, 4}},
-      {"Ready with a body", {1, 0, 0, 1, 0}},
-      {"Stop too short", {1, 5, 0, 3, 0, 0, 0}},
-      {"Ended without its counts", {1, 3, 0, 2, 0, 0}},
+      {"another version", {1, 0, 0, 0, 0, 0}},
+      {"an unknown number", {2, 13, 0, 0, 0, 0}},
+      {"the highest number", {2, 255, 0, 0, 0, 0}},
+      {"a failure code beyond the last", {2, 1, 0, 0, 0, 1, 200}},
+      {"a log level beyond the last", {2, 4, 0, 0, 0, 1, 4}},
+      {"Ready with a body", {2, 0, 0, 0, 0, 1, 0}},
+      {"Stop too short", {2, 5, 0, 0, 0, 3, 0, 0, 0}},
+      {"Ended without its counts", {2, 3, 0, 0, 0, 2, 0, 0}},
+      {"Kill of a group", {2, 7, 0, 0, 0, 4, 0xff, 0xff, 0xff, 0xff}},
+      {"Born without a number", {2, 8, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 1}},
+      {"Died of everybody", {2, 10, 0, 0, 0, 8, 0x80, 0, 0, 0, 0, 0, 0, 1}},
+      {"a Handover, which has a decoder of its own", {2, 11, 0, 0, 0, 1, 0}},
+      {"a length of 4 GiB", {2, 4, 0xff, 0xff, 0xff, 0xff, 1}},
   };
   for (const auto& row : rows) {
     f.bytes.assign(row.bytes.begin(), row.bytes.end());
@@ -102,6 +113,32 @@ void cuts_a_long_text(Fixture& f) {
   }
 }
 
+// The table is what the receivers go by: each message has a place, and nobody hears what is another's.
+void each_message_has_its_receivers(Fixture& f) {
+  struct {
+    size_t index;
+    unsigned receivers;
+  } const rows[] = {
+      {0, kMasterOfStarting},
+      {1, kMasterOfStarting},
+      {2, kMasterOfWaiting},
+      {3, kMasterOfWaiting | kMasterOfLive},
+      {4, kMasterOfStarting | kMasterOfWaiting | kMasterOfLive | kMasterOfEnding | kMasterOfNursery},
+      {5, kWorker},
+      {6, kNursery},
+      {7, kNursery},
+      {8, kMasterOfNursery},
+      {9, kMasterOfNursery},
+      {10, kMasterOfNursery}};
+  assert_int_equal(std::size(rows), f.all.size());
+  for (const auto& row : rows) {
+    for (unsigned bit = 1; bit <= kNursery; bit *= 2) {
+      const bool may = may_arrive(f.all[row.index], static_cast<Receiver>(bit));
+      if (may != ((row.receivers & bit) != 0)) fail_msg("message %zu, receiver %u: %d", row.index, bit, may);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace vncauthproxy::ipc
 
@@ -113,6 +150,7 @@ int main() {
       TEST(Fixture, refuses_every_cut_and_every_extra_byte),
       TEST(Fixture, refuses_what_is_out_of_range),
       TEST(Fixture, cuts_a_long_text),
+      TEST(Fixture, each_message_has_its_receivers),
   };
   return vncauthproxy::testing::run_group("message", tests);
 }

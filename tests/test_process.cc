@@ -560,48 +560,6 @@ void without_root_it_is_an_error(NoFixture&) {
 
 // ---- memory
 
-// What the kernel says about the page at an address (pagemap, Documentation/admin-guide/mm).
-bool page_is(const void* inside, int bit) {
-  const uint64_t size = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
-  const Fd map(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
-  uint64_t entry = 0;
-  const off_t at = static_cast<off_t>(reinterpret_cast<uintptr_t>(inside) / size * sizeof entry);
-  return ::pread(map.get(), &entry, sizeof entry, at) == sizeof entry && (entry >> bit & 1) != 0;
-}
-constexpr int kPresent = 63, kMappedOnce = 56;
-
-void a_child_gets_a_page_of_its_own(NoFixture&) {
-  static std::array<volatile char, 3 * 65536> block;  // somewhere in it is a page of nothing else
-  volatile char* const inside = &block[block.size() / 2];
-  *inside = 1;
-  const pid_t child = in_child([inside] {
-    void* const page = const_cast<char*>(inside);
-    if (page_is(page, kMappedOnce)) ::_exit(1);
-    own_page(page);
-    ::_exit(page_is(page, kMappedOnce) && *inside == 1 ? 0 : 2);
-  });
-  assert_int_equal(end_of(child), 0);
-  assert_int_equal(*inside, 1);
-}
-
-// Returns where it was.
-[[gnu::noinline]] const volatile char* fill_deep_stack() {
-  volatile char deep[64 * 1024];
-  for (volatile char& byte : deep) byte = 's';
-  const volatile char* where = deep + sizeof deep / 4;
-  asm volatile("" : "+r"(where));  // else the compiler knows that it is dead
-  return where;
-}
-
-void what_lay_deep_in_the_stack_is_gone(NoFixture&) {
-  const void* const where = const_cast<const char*>(fill_deep_stack());
-  assert_true(page_is(where, kPresent));
-  drop_dead_stack();
-  assert_false(page_is(where, kPresent));
-  fill_deep_stack();
-  assert_true(page_is(where, kPresent));
-}
-
 }  // namespace
 }  // namespace vncauthproxy::base
 
@@ -634,8 +592,6 @@ int main() {
       TEST(NoFixture, gives_up_all_privileges),
       TEST(NoFixture, stays_root_for_those_who_insist),
       TEST(NoFixture, without_root_it_is_an_error),
-      TEST(NoFixture, a_child_gets_a_page_of_its_own),
-      TEST(NoFixture, what_lay_deep_in_the_stack_is_gone),
   };
   return vncauthproxy::testing::run_group("process", tests);
 }

@@ -52,7 +52,6 @@ const TlsServer& server_with(base::Handle<EVP_PKEY> (*make_key)(), const char* m
       load_tls_server({::geteuid(), cert_file, key_file, min_version, "ECDHE+AESGCM:ECDHE+CHACHA20", ""});
   ::unlink(cert_file);
   ::unlink(key_file);
-  unlock(*tls);
   made.reserve(4);
   return made.emplace_back(id, std::move(*tls)).second;
 }

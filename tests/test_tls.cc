@@ -71,8 +71,6 @@ struct Fixture {
 void a_matching_pair_is_taken(Fixture& f) {
   assert_int_equal(f.load(), kOk);
   assert_non_null(f.tls.context.get());
-  assert_null(f.tls.key.get());
-  unlock(f.tls);
   assert_non_null(f.tls.key.get());
   const long left = static_cast<long>(certificate_life(f.tls).count());
   assert_in_range(left, 86400L * 30 - 120, 86400L * 30);
@@ -335,17 +333,37 @@ void settings_that_nobody_can_speak_are_named(Fixture& f) {
   assert_int_equal(good, kOk);
 }
 
-void what_is_shared_outlives_its_first_owner(Fixture& f) {
+// What the nursery gets, and what a worker gets with its forwarding.
+void another_process_can_put_it_together(Fixture& f) {
   f.load();
-  int fits = 0;
-  {
-    TlsServer other = share(f.tls);
-    f.tls = {};
-    assert_null(other.key.get());
-    unlock(other);
-    fits = ::X509_check_private_key(SSL_CTX_get0_certificate(other.context.get()), other.key.get());
-  }
-  assert_int_equal(fits, 1);
+  const std::string chain = chain_text(f.tls);
+  const base::Secret text = key_text(f.tls);
+  f.tls = {};
+  auto made = make_tls_context({chain, "1.2", f.ciphers, ""});
+  const bool without_key = made && !made->key;
+  bool fits = false;
+  if (made)
+    fits = set_key(*made, text) &&
+           ::X509_check_private_key(SSL_CTX_get0_certificate(made->context.get()), made->key.get()) == 1;
+  assert_true(without_key);
+  assert_true(fits);
+}
+
+void wrong_parts_are_refused(Fixture& f) {
+  f.load();
+  const auto other = testing::make_ec_key();
+  TlsServer stranger;
+  stranger.key.reset(other.get());
+  EVP_PKEY_up_ref(other.get());
+  const bool other_key = static_cast<bool>(set_key(f.tls, key_text(stranger)));
+  const bool no_key = static_cast<bool>(set_key(f.tls, base::Secret("no key")));
+  TlsServer none;
+  const bool no_context = static_cast<bool>(set_key(none, key_text(stranger)));
+  const bool no_chain = static_cast<bool>(make_tls_context({"no certificate", "1.2", f.ciphers, ""}));
+  assert_false(other_key);
+  assert_false(no_key);
+  assert_false(no_context);
+  assert_false(no_chain);
 }
 
 void a_failure_leaves_nothing_behind(Fixture& f) {
@@ -383,7 +401,8 @@ int main() {
       TEST(Fixture, what_is_wrong_with_a_certificate_is_said_in_words),
       TEST(Fixture, a_truncated_pair_is_refused_at_every_length),
       TEST(Fixture, settings_that_nobody_can_speak_are_named),
-      TEST(Fixture, what_is_shared_outlives_its_first_owner),
+      TEST(Fixture, another_process_can_put_it_together),
+      TEST(Fixture, wrong_parts_are_refused),
       TEST(Fixture, a_failure_leaves_nothing_behind),
   };
   return vncauthproxy::testing::run_group("tls", tests);

@@ -171,7 +171,7 @@ std::string random_digits(size_t size) {
   return digits;
 }
 
-// 32 KiB that stay: of the heap, a master that forks between two logins would copy each page anew.
+// Pages of its own, left out of core dumps: crypt(3) keeps what it computed there.
 std::span<char> crypt_room() {
   static const SecretPages& pages = *new SecretPages(sizeof(crypt_data));
   return pages.room();

@@ -19,7 +19,6 @@
 #include <cstring>
 #include <ctime>
 #include <iterator>
-#include <new>
 #include <utility>
 
 #include "vncauthproxy/base/fd.h"
@@ -45,11 +44,9 @@ struct Log {
   std::function<void(LogLevel, std::string_view)> sink;
 };
 
-// Never destroyed: a line may be written while the program ends. And not on the heap: a worker, which writes
-// to it, would copy a page for that alone.
+// Never destroyed: a line may be written while the program ends.
 Log& the_log() {
-  alignas(Log) static std::byte place[sizeof(Log)];
-  static Log& log = *new (place) Log;
+  static Log& log = *new Log;
   return log;
 }
 
@@ -307,14 +304,9 @@ void set_log_prefix(std::string prefix) {
   the_log().prefix = std::move(prefix);
 }
 
-void leave_parents_log() {
-  Log& log = the_log();
-  log.file.release();
-  log.syslog.release();
-  struct stat status;
-  const bool stays =
-      log.kind == Kind::standard_error && ::fstat(STDERR_FILENO, &status) == 0 && !S_ISREG(status.st_mode);
-  if (!stays) log.kind = Kind::syslog;
+int log_descriptor() {
+  const Log& log = the_log();
+  return log.kind == Kind::syslog ? log.syslog.get() : log.kind == Kind::file ? log.file.get() : -1;
 }
 
 bool log_enabled(LogLevel level) {

@@ -147,6 +147,15 @@ Result<void> port_or_service(Options& options, const std::string& value) {
   return text<&Options::listen_port>(options, value);
 }
 
+constexpr unsigned long kMostSpares = 1000;
+
+Result<void> spares(Options& options, const std::string& value) {
+  const std::optional<unsigned long> found = number(value);
+  if (!found || *found > kMostSpares) return bad("is not a number from 0 to 1000");
+  options.spare_workers = static_cast<unsigned>(*found);
+  return {};
+}
+
 template <unsigned Options::*member>
 Result<void> count(Options& options, const std::string& value) {
   const std::optional<unsigned long> found = number(value);
@@ -287,6 +296,8 @@ constexpr Row kRows[] = {
      "How long a connected viewer has to authenticate: people type passwords."},
     {"auth-attempts", 0, "N", "3", kAnywhere, count<&Options::auth_attempts>,
      "How many wrong passwords end a forwarding."},
+    {"spare-workers", 0, "N", "4", kAnywhere, spares,
+     "Keep N worker processes ready for coming requests. With 0 each is forked when its request is there."},
 
     {"web", 0, "DIR", kNone, kAnywhere, file_or_none<&Options::web>,
      "Serve the files below DIR to browsers on the one-time ports of vnc-ws and vnc-wss: noVNC, say, that "

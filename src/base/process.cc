@@ -163,13 +163,6 @@ Result<void> verify_identity(const Identity& wanted) {
   return {};
 }
 
-size_t page_size() {
-  return static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-}
-uintptr_t page_of(const void* inside) {
-  return reinterpret_cast<uintptr_t>(inside) / page_size() * page_size();
-}
-
 }  // namespace
 
 void fill_standard_descriptors() {
@@ -182,19 +175,6 @@ void forbid_inspection() {
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   const rlimit none{0, 0};
   ::setrlimit(RLIMIT_CORE, &none);
-}
-
-// Both are kept on a best effort: without them all works as well, if slower.
-void own_page(const void* inside) {
-  ::madvise(reinterpret_cast<void*>(page_of(inside)), page_size(), MADV_POPULATE_WRITE);
-}
-
-void drop_dead_stack() {
-  constexpr uintptr_t kDeepest = 128 * 1024;
-  constexpr size_t kRoom = 256;  // for what is called here
-  const uintptr_t end = page_of(static_cast<const char*>(__builtin_frame_address(0)) - kRoom);
-  // What of it is not there yet is an error, after the rest was done.
-  ::madvise(reinterpret_cast<void*>(end - kDeepest), kDeepest, MADV_DONTNEED);
 }
 
 Result<Readiness> Readiness::detach() {

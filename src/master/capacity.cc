@@ -6,12 +6,11 @@
 
 #include "master/control_server.h"
 #include "vncauthproxy/base/handles.h"
-#include "vncauthproxy/ipc/seats.h"
 
 namespace vncauthproxy::master {
 namespace {
 
-constexpr rlim_t kOtherDescriptors = ControlServer::kMaxWaiting + ipc::Seats::kCount + 64;
+constexpr rlim_t kOtherDescriptors = ControlServer::kMaxWaiting + 64;
 constexpr rlim_t kOtherProcesses = 8;
 constexpr const char* kEphemeralRange = "/proc/sys/net/ipv4/ip_local_port_range";
 

@@ -59,7 +59,6 @@ class ControlConn {
   // A request that fails before it became one; says so in the log, with the note, which is not for the peer.
   void refuse(const proto::Failure& failure, std::chrono::milliseconds delay = {},
               const std::string& note = {});
-  void add_tls_secrets(net::TlsSecrets& secrets) const { stream_.add_secrets(secrets); }
 
  private:
   std::string_view unsent() const { return std::string_view(reply_).substr(sent_); }

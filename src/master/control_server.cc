@@ -98,8 +98,4 @@ bool ControlServer::reply(uint64_t conn, const proto::Reply& reply) {
   return at != conns_.end() && at->second->reply(reply);
 }
 
-void ControlServer::add_tls_secrets(net::TlsSecrets& secrets) const {
-  for (const auto& [id, conn] : conns_) conn->add_tls_secrets(secrets);
-}
-
 }  // namespace vncauthproxy::master

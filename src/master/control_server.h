@@ -35,7 +35,6 @@ class ControlServer final : public ControlHost {
   // False: the control client is gone.
   bool reply(uint64_t conn, const proto::Reply& reply);
   void stop_listening() { acceptors_.clear(); }
-  void add_tls_secrets(net::TlsSecrets& secrets) const;
 
  private:
   bool login_ok(const proto::Request& request) override;

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// OpenSSL wants EVP used. That allocates with each hash, and so writes to pages that the workers share, each
-// of which is copied then; SHA256_Init() and its like need the stack alone.
-#define OPENSSL_SUPPRESS_DEPRECATED
 #include "master/login.h"
 
-#include <openssl/sha.h>
+#include <openssl/evp.h>
 
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
 #include <utility>
+
+#include "vncauthproxy/base/handles.h"
 
 namespace vncauthproxy::master {
 namespace {
@@ -48,14 +47,13 @@ bool Login::verify(std::string_view user, const base::Secret& password) {
 Login::Digest Login::digest(std::string_view user, const base::Secret& password) const {
   const uint64_t user_size = user.size();  // it keeps "ab"+"c" and "a"+"bc" apart
   Digest digest{};
-  SHA256_CTX hash;
-  const bool done = SHA256_Init(&hash) == 1 &&
-                    SHA256_Update(&hash, memory_.room().data(), kDigestSize) == 1 &&
-                    SHA256_Update(&hash, &user_size, sizeof user_size) == 1 &&
-                    SHA256_Update(&hash, user.data(), user.size()) == 1 &&
-                    SHA256_Update(&hash, password.reveal().data(), password.size()) == 1 &&
-                    SHA256_Final(digest.data(), &hash) == 1;
-  ::explicit_bzero(&hash, sizeof hash);
+  const base::Handle<EVP_MD_CTX> hash(EVP_MD_CTX_new());
+  const bool done = hash && EVP_DigestInit_ex(hash.get(), EVP_sha256(), nullptr) == 1 &&
+                    EVP_DigestUpdate(hash.get(), memory_.room().data(), kDigestSize) == 1 &&
+                    EVP_DigestUpdate(hash.get(), &user_size, sizeof user_size) == 1 &&
+                    EVP_DigestUpdate(hash.get(), user.data(), user.size()) == 1 &&
+                    EVP_DigestUpdate(hash.get(), password.reveal().data(), password.size()) == 1 &&
+                    EVP_DigestFinal_ex(hash.get(), digest.data(), nullptr) == 1;
   if (!done) throw std::runtime_error("SHA-256 failed");
   return digest;
 }

@@ -8,7 +8,6 @@
 #include <new>
 #include <utility>
 
-#include "vncauthproxy/base/heap.h"
 #include "vncauthproxy/base/log.h"
 
 namespace vncauthproxy::net {
@@ -20,13 +19,6 @@ timeval to_timeval(std::chrono::milliseconds delay) {
   time.tv_sec = static_cast<time_t>(seconds.count());
   time.tv_usec = static_cast<suseconds_t>(std::chrono::microseconds(delay - seconds).count());
   return time;
-}
-
-// The number that the next descriptor but one will have; no thread of ours could take it meanwhile.
-int next_descriptor_but_one() {
-  const base::Fd next(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
-  const base::Fd one_more(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
-  return one_more.get();
 }
 
 sigset_t only(int signal) {
@@ -50,25 +42,16 @@ base::Fd make_signal_fd(int signal) {
 
 }  // namespace
 
-Loop::Loop(Changes changes) {
-  // Once: where libevent keeps them is a page that a forked child shares until one of them writes to it.
-  [[maybe_unused]] static const bool done = [] {
-    ::event_set_mem_functions(base::heap_allocate, base::heap_reallocate, base::heap_free);
-    ::event_set_log_callback(log_complaint);
-    return true;
-  }();
+Loop::Loop() {
+  ::event_set_log_callback(log_complaint);
   const base::Handle<event_config> config(event_config_new());
   if (!config) throw std::bad_alloc();
   event_config_set_flag(config.get(), EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
-  // It forbids watching two duplicates of one descriptor, which nothing here does.
-  if (changes == Changes::folded) event_config_set_flag(config.get(), EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
-  const int pipe = next_descriptor_but_one();
+  // Changes of interest that cancel out before a wait cost nothing. It forbids watching two duplicates of one
+  // descriptor, which nothing here does.
+  event_config_set_flag(config.get(), EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
   base_.reset(event_base_new_with_config(config.get()));
   if (!base_) throw std::bad_alloc();
-  // Behind its epoll descriptor libevent makes a pipe for signals, and the kernel counts that pipe's 64 KiB
-  // against what the user may have in pipes (fs.pipe-user-pages-soft): a thousand workers would leave nothing
-  // to those that carry bulk. A byte for a signal fits a page. Is it no pipe, nothing happens.
-  ::fcntl(pipe, F_SETPIPE_SZ, 4096);
 }
 
 void Loop::run() {

@@ -216,10 +216,6 @@ void Stream::forget_key() {
   if (ssl_) SSL_certs_clear(ssl_.get());
 }
 
-void Stream::add_secrets(TlsSecrets& secrets) const {
-  if (ssl_) secrets.sessions.push_back(ssl_.get());
-}
-
 std::string Stream::trouble() const {
   const char* reason = tls_error_ == 0 ? nullptr : ERR_reason_error_string(tls_error_);
   return reason == nullptr ? "" : std::string("TLS: ") + reason;

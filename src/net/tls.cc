@@ -54,7 +54,8 @@ void set_policy(SSL_CTX* context) {
 // Before 1.2 signatures are of MD5 and SHA-1, which OpenSSL allows at its lowest level alone.
 constexpr const char* kLegacyCiphers = ":ECDHE+AES+SHA1:kRSA+AES+SHA1:@SECLEVEL=0";
 
-Result<void> set_algorithms(SSL_CTX* context, const TlsSettings& settings) {
+template <typename Settings>
+Result<void> set_algorithms(SSL_CTX* context, const Settings& settings) {
   const bool legacy = settings.min_version == kLegacyTls;
   const int oldest = settings.min_version == "1.3" ? TLS1_3_VERSION : TLS1_2_VERSION;
   SSL_CTX_set_min_proto_version(context, legacy ? TLS1_VERSION : oldest);
@@ -94,43 +95,16 @@ Result<void> check_pair(const std::vector<Handle<X509>>& certificates, const EVP
                    std::to_string(found - certificates.begin() + 1) + " and must be the first"};
 }
 
-base::Secret text_of(const EVP_PKEY* key) {
-  uint8_t* text = nullptr;
-  const int size = i2d_PrivateKey(key, &text);
-  if (size <= 0) throw std::bad_alloc();
-  base::Secret secret({reinterpret_cast<const char*>(text), static_cast<size_t>(size)});
-  OPENSSL_clear_free(text, static_cast<size_t>(size));
-  return secret;
-}
-
-Handle<SSL> one_end(SSL_CTX* context, BIO* bio) {
-  Handle<SSL> end(SSL_new(context));
-  if (!end) throw std::bad_alloc();
-  SSL_set_bio(end.get(), bio, bio);
-  return end;
-}
-
-// A handshake with oneself. What OpenSSL looks up and makes at its first one lasts: the algorithms, the
-// tables of its curves. Made here, before any fork, it is shared by all workers; else each would do it again,
-// in pages of its own. Nothing depends on how it ends.
-void warm_up(const TlsServer& tls) {
-  const Handle<SSL_CTX> client_context(SSL_CTX_new(TLS_client_method()));
-  BIO* server_bio = nullptr;
-  BIO* client_bio = nullptr;
-  if (!client_context || BIO_new_bio_pair(&server_bio, 0, &client_bio, 0) != 1) throw std::bad_alloc();
-  TlsServer own = share(tls);
-  unlock(own);
-  const Handle<SSL> server = one_end(own.context.get(), server_bio);
-  const Handle<SSL> client = one_end(client_context.get(), client_bio);
-  SSL_set_accept_state(server.get());
-  SSL_set_connect_state(client.get());
-  SSL_use_PrivateKey(server.get(), own.key.get());
-  constexpr int kMaxFlights = 8;
-  for (int i = 0; i < kMaxFlights && SSL_is_init_finished(server.get()) == 0; ++i) {
-    SSL_do_handshake(client.get());
-    SSL_do_handshake(server.get());
-  }
-  ERR_clear_error();
+Result<void> use_chain(SSL_CTX* context, const std::string& text) {
+  const Handle<BIO> in(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+  if (!in) throw std::bad_alloc();
+  const Handle<X509> certificate(PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr));
+  if (!certificate || SSL_CTX_use_certificate(context, certificate.get()) != 1)
+    return tls_error("the certificate");
+  while (Handle<X509> next{PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr)})
+    if (SSL_CTX_add1_chain_cert(context, next.get()) != 1) return tls_error("the certificate's chain");
+  ERR_clear_error();  // the end of the text was one
+  return {};
 }
 
 }  // namespace
@@ -154,27 +128,51 @@ Result<TlsServer> load_tls_server(const TlsSettings& settings) {
   if (!key) return std::move(key.error());
   if (auto checked = check_pair(*certificates, key->get(), settings); !checked)
     return std::move(checked.error());
-  tls.key_text = text_of(key->get());
-  tls.key_type = EVP_PKEY_get_base_id(key->get());
-  warm_up(tls);
+  tls.key = std::move(*key);
   return tls;
 }
 
-TlsServer share(const TlsServer& tls) {
-  SSL_CTX_up_ref(tls.context.get());
-  return {Handle<SSL_CTX>(tls.context.get()), nullptr, base::Secret(tls.key_text.reveal()), tls.key_type};
+std::string chain_text(const TlsServer& tls) {
+  const Handle<BIO> out(BIO_new(BIO_s_mem()));
+  if (!out) throw std::bad_alloc();
+  PEM_write_bio_X509(out.get(), SSL_CTX_get0_certificate(tls.context.get()));
+  STACK_OF(X509)* chain = nullptr;
+  SSL_CTX_get0_chain_certs(tls.context.get(), &chain);
+  for (int i = 0; i < sk_X509_num(chain); ++i) PEM_write_bio_X509(out.get(), sk_X509_value(chain, i));
+  const char* text = nullptr;
+  const long size = BIO_get_mem_data(out.get(), &text);
+  return {text, static_cast<size_t>(size)};
 }
 
-void unlock(TlsServer& tls) {
-  const auto text = base::as_bytes(tls.key_text.reveal());
-  const uint8_t* at = text.data();
-  tls.key.reset(d2i_PrivateKey(tls.key_type, nullptr, &at, static_cast<long>(text.size())));
-  if (!tls.key) throw std::bad_alloc();  // it was a key when it was read
+Result<TlsServer> make_tls_context(const TlsContextSettings& settings) {
+  ERR_clear_error();
+  TlsServer tls;
+  tls.context.reset(SSL_CTX_new(TLS_server_method()));
+  if (!tls) return tls_error("TLS");
+  set_policy(tls.context.get());
+  if (auto set = set_algorithms(tls.context.get(), settings); !set) return std::move(set.error());
+  if (auto used = use_chain(tls.context.get(), settings.chain); !used) return std::move(used.error());
+  return tls;
 }
 
-void TlsSecrets::erase() {
-  for (SSL* session : sessions) base::release(session);
-  for (EVP_PKEY* key : keys) base::release(key);
+base::Secret key_text(const TlsServer& tls) {
+  uint8_t* text = nullptr;
+  const int size = i2d_PrivateKey(tls.key.get(), &text);
+  if (size <= 0) throw std::bad_alloc();
+  base::Secret secret({reinterpret_cast<const char*>(text), static_cast<size_t>(size)});
+  OPENSSL_clear_free(text, static_cast<size_t>(size));
+  return secret;
+}
+
+Result<void> set_key(TlsServer& tls, const base::Secret& text) {
+  if (!tls) return Error{ErrorCode::invalid, "a key without a certificate"};
+  const auto bytes = base::as_bytes(text.reveal());
+  const uint8_t* at = bytes.data();
+  tls.key.reset(d2i_AutoPrivateKey(nullptr, &at, static_cast<long>(bytes.size())));
+  if (!tls.key) return tls_error("the key");
+  if (X509_check_private_key(SSL_CTX_get0_certificate(tls.context.get()), tls.key.get()) != 1)
+    return tls_error("the key does not fit the certificate");
+  return {};
 }
 
 std::chrono::seconds certificate_life(const TlsServer& tls) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vncauthproxy/proto/control.h"
 
+#include <malloc.h>
 #include <string.h>
 
 #include <array>
@@ -9,7 +10,6 @@
 
 #include "proto/json_fields.h"
 #include "vncauthproxy/base/handles.h"
-#include "vncauthproxy/base/heap.h"
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/base/utf8.h"
 #include "vncauthproxy/proto/vnc_auth.h"
@@ -147,8 +147,8 @@ std::string with_text(std::string before, std::string_view text, const std::stri
 }
 
 void wipe_and_free(void* memory) {
-  if (memory != nullptr) ::explicit_bzero(memory, base::heap_usable_size(memory));
-  base::heap_free(memory);
+  if (memory != nullptr) ::explicit_bzero(memory, ::malloc_usable_size(memory));
+  std::free(memory);
 }
 
 }  // namespace
@@ -253,7 +253,7 @@ std::string to_json(const Failure& failure) {
 }
 
 void use_wiping_json_allocator() {
-  ::json_set_alloc_funcs(base::heap_allocate, wipe_and_free);
+  ::json_set_alloc_funcs(std::malloc, wipe_and_free);
 }
 
 }  // namespace vncauthproxy::proto

@@ -113,10 +113,6 @@ base::Result<void> prepare_vnc_auth() {
   return {};
 }
 
-void own_vnc_cipher() {
-  base::own_page(cipher().get());
-}
-
 Challenge new_challenge() {
   Challenge challenge;
   base::random_bytes(challenge);

@@ -8,8 +8,7 @@
 #include <utility>
 
 #include "vncauthproxy/base/log.h"
-#include "vncauthproxy/base/process.h"
-#include "vncauthproxy/proto/vnc_auth.h"
+#include "vncauthproxy/base/process_title.h"
 
 namespace vncauthproxy::worker {
 namespace {
@@ -44,19 +43,14 @@ FailureCode failure_code(ErrorCode code) {
   }
 }
 
-// A session may last for days, beside thousands more, all children of one master.
-void settle() {
-  proto::own_vnc_cipher();
-  base::drop_dead_stack();
-}
-
 }  // namespace
 
-Session::Session(net::Loop& loop, ipc::Handover handover)
+Session::Session(net::Loop& loop, ipc::Handover handover, base::Fd channel, net::TlsServer tls)
     : loop_(loop),
       handover_(std::move(handover)),
+      tls_(std::move(tls)),
       channel_(
-          loop, std::move(handover_.channel), [this](const ipc::Message& message) { master_says(message); },
+          loop, std::move(channel), [this](const ipc::Message& message) { master_says(message); },
           [this](const Error&) { master_lost(); }) {}
 
 void Session::start() {
@@ -67,15 +61,18 @@ void Session::enter(Phase phase) {
   static constexpr const char* kNames[] = {"reaching the backend", "awaiting a viewer", "reconnecting",
                                            "relaying", "over"};
   phase_ = phase;
+  static constexpr const char* kStates[] = {"starting", "waiting", "live", "live", "ending"};
+  base::set_process_title("vncauthproxy: F" + std::to_string(handover_.id) + " " +
+                          kStates[static_cast<size_t>(phase)]);
   base::log_debug("now %s", kNames[static_cast<size_t>(phase)]);
   switch (phase) {
     case Phase::reaching_backend:
       reach_backend();
       break;
     case Phase::awaiting_viewer:
-      if (handover_.tls) net::unlock(handover_.tls);
+      if (!take_tls_key()) return;
       viewer_side_ = std::make_unique<ViewerSide>(
-          loop_, handover_, [this](VerifiedViewer viewer) { viewer_verified(std::move(viewer)); },
+          loop_, handover_, tls_, [this](VerifiedViewer viewer) { viewer_verified(std::move(viewer)); },
           [this](std::string reason) { end(std::move(reason)); });
       break;
     case Phase::reconnecting:
@@ -152,11 +149,23 @@ void Session::backend_lost(const std::string& why) {
   end("Server connection lost: " + why);
 }
 
+// False: the session has ended.
+bool Session::take_tls_key() {
+  if (handover_.tls_key.empty()) {
+    tls_ = {};
+    return true;
+  }
+  auto set = net::set_key(tls_, handover_.tls_key);
+  handover_.tls_key.wipe();
+  if (!set) end(std::move(set.error().detail));
+  return static_cast<bool>(set);
+}
+
 void Session::viewer_verified(VerifiedViewer viewer) {
   viewer_.emplace(std::move(viewer));
   viewer_side_.reset();
   handover_.password.wipe();
-  handover_.tls = {};
+  tls_ = {};
   viewer_->link.forget_key();
   viewer_name_ = viewer_->peer.to_string();
   if (orphaned_) base::log_info("viewer %s authenticated", viewer_name_.c_str());
@@ -175,7 +184,6 @@ void Session::relay() {
                                    [this](std::string reason) { end(std::move(reason)); });
   backend_.reset();
   viewer_.reset();
-  settle();
 }
 
 void Session::master_says(const ipc::Message& message) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The phases of one forwarding, from its fork to its end, with one deadline each.
+// The phases of one forwarding, from its Handover to its end, with one deadline each.
 #pragma once
 
 #include <chrono>
@@ -20,7 +20,8 @@ namespace vncauthproxy::worker {
 class Session {
  public:
   // Stops the loop when the forwarding is over.
-  Session(net::Loop& loop, ipc::Handover handover);
+  // `tls` has all but the key, which is in the Handover where it is needed.
+  Session(net::Loop& loop, ipc::Handover handover, base::Fd channel, net::TlsServer tls);
   void start();
   // Ends the forwarding, for a viewer within `grace`.
   void stop(std::string reason, std::chrono::milliseconds grace);
@@ -44,6 +45,7 @@ class Session {
   void backend_readable();
   void backend_left();
   void backend_lost(const std::string& why);
+  bool take_tls_key();
   void viewer_verified(VerifiedViewer viewer);
   void relay();
   void master_says(const ipc::Message& message);
@@ -52,6 +54,7 @@ class Session {
 
   net::Loop& loop_;
   ipc::Handover handover_;
+  net::TlsServer tls_;
   ipc::Channel channel_;
   Phase phase_ = Phase::over;
   bool orphaned_ = false;  // the master is gone

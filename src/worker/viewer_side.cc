@@ -87,10 +87,12 @@ struct ViewerSide::Candidate {
   net::Timer deadline;
 };
 
-ViewerSide::ViewerSide(net::Loop& loop, ipc::Handover& handover, Verified verified, GaveUp gave_up)
+ViewerSide::ViewerSide(net::Loop& loop, ipc::Handover& handover, const net::TlsServer& tls, Verified verified,
+                       GaveUp gave_up)
     : loop_(loop),
       handover_(handover),
-      trials_(handover.password, std::move(handover.first_trial)),
+      tls_(tls),
+      trials_(handover.password),
       verified_(std::move(verified)),
       gave_up_(std::move(gave_up)),
       attempts_left_(handover.auth_attempts),
@@ -115,8 +117,7 @@ void ViewerSide::admit(base::Fd socket, const base::Endpoint& peer) {
                 "viewer " + peer.to_string() + " refused: the viewer has to come from somewhere else");
   make_room();
   Candidate& candidate = *candidates_.emplace_back(std::make_unique<Candidate>(
-      *this, handover_.tls ? net::Stream(std::move(socket), handover_.tls) : net::Stream(std::move(socket)),
-      peer));
+      *this, tls_ ? net::Stream(std::move(socket), tls_) : net::Stream(std::move(socket)), peer));
   candidate.read.arm();
   at_the_door(candidate);  // a plain viewer passes at once
 }

@@ -51,9 +51,10 @@ class ViewerSide {
 
   using Verified = std::function<void(VerifiedViewer)>;
   using GaveUp = std::function<void(std::string reason)>;  // no viewer will come any more
-  // Takes the listeners, the pages and the first trial out of the handover, which is a loan otherwise. One of
-  // the two functions is called, once, and may destroy this object.
-  ViewerSide(net::Loop& loop, ipc::Handover& handover, Verified verified, GaveUp gave_up);
+  // Takes the listeners and the pages out of the handover, which is a loan otherwise, as `tls` is; none: no
+  // TLS. One of the two functions is called, once, and may destroy this object.
+  ViewerSide(net::Loop& loop, ipc::Handover& handover, const net::TlsServer& tls, Verified verified,
+             GaveUp gave_up);
   ~ViewerSide();
 
   // No more viewers; those here are told why.
@@ -86,6 +87,7 @@ class ViewerSide {
 
   net::Loop& loop_;
   const ipc::Handover& handover_;
+  const net::TlsServer& tls_;
   proto::Trials trials_;
   Verified verified_;
   GaveUp gave_up_;

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The life of a worker process, from just after its fork to its exit.
+// The life of a worker process, from its fork in the nursery to its exit: a spare until a Handover comes,
+// then the worker of that forwarding.
 #pragma once
 
-#include "vncauthproxy/ipc/handover.h"
+#include "vncauthproxy/base/fd.h"
+#include "vncauthproxy/net/tls.h"
 
 namespace vncauthproxy::worker {
 
-// Called in a fresh child with all signals blocked. Of what was inherited only the handover and the standard
-// streams are kept: every other descriptor is closed, no event of the parent's loop is ever touched (the two
-// share one epoll instance), and the process leaves by _exit.
-[[noreturn]] void worker_main(ipc::Handover handover);
+// Called in a fresh child. Of what was inherited it keeps the standard streams, the connection to the system
+// logger and `tls`, whose context is ready but for the key. `channel` is its socket to the master. Leaves by
+// _exit.
+[[noreturn]] void be_spare(base::Fd channel, net::TlsServer tls);
 
 }  // namespace vncauthproxy::worker

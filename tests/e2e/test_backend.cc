@@ -278,7 +278,7 @@ void leaving_at_any_step_fails_at_once(Fixture& f) {
             std::to_string(i) + ": " + reply.text);
     f.check(Clock::now() - begin < seconds(5), "at once");
   }
-  f.check(f.daemon.wait_children(1), "their workers are gone");
+  f.check(f.daemon.wait_workers(1), "their workers are gone");
 }
 
 void silence_ends_at_the_deadline(Hasty& f) {

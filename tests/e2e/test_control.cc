@@ -355,7 +355,7 @@ void impatient_clients_harm_nobody(Fixture& f) {
     if (i % 2 == 0) control.reset();
   }
   mute.end_all();
-  f.check(f.daemon.wait_children(1), "their workers end");
+  f.check(f.daemon.wait_workers(1), "their workers end");
 }
 
 void proxy_address_is_what_was_configured(Fixture& f) {

@@ -226,7 +226,7 @@ void a_login_cannot_be_gone_round(Fixture& f) {
   const Reply reply = f.daemon.request(vncap_line(f.echo_backend));
   f.check(reply.failed("bad_request"), reply.text);
   f.check(f.daemon.request(local_request(f.echo_backend)).failed("bad_request"), "no login at all");
-  f.check(f.daemon.children().size() == 1, "nobody was sent to a backend");
+  f.check(f.daemon.workers().size() == 1, "nobody was sent to a backend");
 }
 
 // ---- passwords
@@ -524,7 +524,7 @@ void what_is_no_request_is_never_met_with_silence(Fixture& f) {
       const std::string answer = exchange((f.*connect)(), row);
       f.check(answer == "FAILED\r\n", row.substr(0, 60) + " -> " + answer);
     }
-  f.check(f.daemon.children().size() == 1, "nobody was sent to a backend");
+  f.check(f.daemon.workers().size() == 1, "nobody was sent to a backend");
 }
 
 void a_line_that_is_not_ended_fails(Fixture& f) {

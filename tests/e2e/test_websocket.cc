@@ -415,7 +415,7 @@ void a_breach_ends_its_session_only(Fixture& f) {
       f.check_kind(end.stream == Got::end, kind, row.name);
       f.check_kind(!end.reason.empty(), kind, row.name);  // it is told in words
       f.check_kind(f.memory_kib() < memory + kMemorySlackKib, kind, row.name);
-      f.check_kind(f.daemon.wait_children(1), kind, row.name);
+      f.check_kind(f.daemon.wait_workers(1), kind, row.name);
       f.check_kind(f.witness.echoes("alive"), kind, row.name);
     }
 }
@@ -536,7 +536,7 @@ void the_viewer_vanishes(Fixture& f) {
       else
         viewer.wire.socket.close();
       f.check_kind(recorder.wait_end() && recorder.bytes() == "last words", kind, "the backend is told");
-      f.check_kind(f.daemon.wait_children(1), kind, "the worker is gone");
+      f.check_kind(f.daemon.wait_workers(1), kind, "the worker is gone");
     }
 }
 

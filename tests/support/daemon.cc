@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <stdexcept>
 
 #include "vncauthproxy/base/handles.h"
@@ -196,6 +197,47 @@ std::vector<pid_t> children_of(pid_t pid) {
   return children;
 }
 
+namespace {
+
+// What the daemon calls its processes, without the name in front: "nursery", "spare", "F42 live".
+std::string title_of(pid_t pid) {
+  constexpr std::string_view kName = "vncauthproxy: ";
+  const std::string line = read_file("/proc/" + std::to_string(pid) + "/cmdline");
+  return line.starts_with(kName) ? std::string(line.c_str() + kName.size()) : "";
+}
+
+// Of the nursery, and of one that died.
+std::vector<pid_t> descendants_of(pid_t pid) {
+  std::vector<pid_t> all = children_of(pid);
+  for (const pid_t child : std::vector<pid_t>(all))
+    for (const pid_t grandchild : children_of(child)) all.push_back(grandchild);
+  return all;
+}
+
+}  // namespace
+
+std::vector<pid_t> workers_of(pid_t pid) {
+  std::map<unsigned long, pid_t> by_number;
+  for (const pid_t process : descendants_of(pid))
+    if (const std::string title = title_of(process); title.starts_with('F'))
+      by_number[std::stoul(title.substr(1))] = process;
+  std::vector<pid_t> workers;
+  for (const auto& [number, worker] : by_number) workers.push_back(worker);
+  return workers;
+}
+
+std::vector<pid_t> spares_of(pid_t pid) {
+  std::vector<pid_t> spares = descendants_of(pid);
+  std::erase_if(spares, [](pid_t process) { return title_of(process) != "spare"; });
+  return spares;
+}
+
+pid_t nursery_of(pid_t pid) {
+  for (const pid_t process : children_of(pid))
+    if (title_of(process) == "nursery") return process;
+  return 0;
+}
+
 std::string status_field(pid_t pid, const std::string& name) {
   const std::string status = "\n" + read_file("/proc/" + std::to_string(pid) + "/status");
   const size_t line = status.find("\n" + name + ":");
@@ -223,12 +265,8 @@ std::string memory_of(pid_t pid) {
   return all;
 }
 
-std::vector<pid_t> Daemon::children() const {
-  return children_of(pid());
-}
-
-bool Daemon::wait_children(size_t count, Deadline deadline) const {
-  return wait_until([&] { return children().size() == count; }, deadline);
+bool Daemon::wait_workers(size_t count, Deadline deadline) const {
+  return wait_until([&] { return workers().size() == count; }, deadline);
 }
 
 std::optional<size_t> Daemon::open_descriptors() const {

@@ -66,6 +66,13 @@ struct DaemonSetup {
   OwnNames names = {};  // where own_names_work()
 };
 
+std::vector<pid_t> children_of(pid_t pid);
+// Of the master `pid`: its workers that have a forwarding, oldest forwarding first; those without one; its
+// nursery, or 0.
+std::vector<pid_t> workers_of(pid_t pid);
+std::vector<pid_t> spares_of(pid_t pid);
+pid_t nursery_of(pid_t pid);
+
 class Daemon {
  public:
   // Throws std::runtime_error with the daemon's own words when it does not come up.
@@ -102,8 +109,9 @@ class Daemon {
   int wait(Deadline deadline = {}) { return program_->wait(deadline); }
   int stop();  // SIGTERM; the exit status
 
-  std::vector<pid_t> children() const;
-  bool wait_children(size_t count, Deadline deadline = {}) const;
+  // Workers that have a forwarding, oldest forwarding first.
+  std::vector<pid_t> workers() const { return workers_of(pid()); }
+  bool wait_workers(size_t count, Deadline deadline = {}) const;
   std::optional<size_t> open_descriptors() const;  // nullopt: not allowed to look
 
  private:
@@ -116,7 +124,6 @@ class Daemon {
 // The usual command line for a daemon in `folder`; writes its users file and an empty configuration file.
 std::vector<std::string> daemon_command(const Folder& folder, uint16_t first_port, const DaemonSetup& setup);
 
-std::vector<pid_t> children_of(pid_t pid);
 // A field of /proc/PID/status as text, without the name and leading blanks; "" when there is none.
 std::string status_field(pid_t pid, const std::string& name);
 // All that a process has written to, as one text; for root.

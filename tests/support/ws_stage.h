@@ -44,10 +44,10 @@ class WsStage : public CertificateFolder, public Stage {
   explicit WsStage(std::vector<std::string> options = {}) : Stage(with_certificate(std::move(options))) {}
 
   uint16_t forwarding(const Kind& kind, const FakeBackend& backend) {
-    const std::vector<pid_t> before = daemon.children();
+    const std::vector<pid_t> before = daemon.workers();
     const uint16_t port = daemon.request(Request{.destination_port = backend.port(), .type = kind.type}).port;
     worker = 0;
-    for (const pid_t child : daemon.children())
+    for (const pid_t child : daemon.workers())
       if (std::find(before.begin(), before.end(), child) == before.end()) worker = child;
     return port;
   }

@@ -44,10 +44,9 @@ Result<void> give_log_to(uid_t uid, gid_t gid);
 void set_log_sink(std::function<void(LogLevel, std::string_view)> sink);
 // Each line begins with `prefix`, for a sink too.
 void set_log_prefix(std::string prefix);
-// For a forked child that closes all descriptors it does not know, before it does: the log forgets those of
-// its parent. From here on its own target is syslog, by a connection of its own that the first line opens; or
-// stderr where that is the parent's and no file, since the child may not write to files.
-void leave_parents_log();
+// The descriptor that the log's own target owns, for a forked child that closes all it does not know; -1: none. Whoever
+// closes it by number makes the log write to whatever gets that number next.
+int log_descriptor();
 
 bool log_enabled(LogLevel level);
 // Control characters in `text` are written as blanks and what is over 3 KiB is cut: whatever a caller forgot

@@ -49,6 +49,8 @@ struct Options {
   std::chrono::milliseconds auth_timeout{};
   unsigned auth_attempts = 0;
 
+  unsigned spare_workers = 0;  // 0: workers are forked on demand
+
   std::string web;                               // folder of pages; empty: none
   std::chrono::milliseconds ws_ping_interval{};  // 0: no pings
 

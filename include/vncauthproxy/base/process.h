@@ -18,13 +18,6 @@ void fill_standard_descriptors();
 // No core file, not traceable and its /proc closed to the same uid. Again after every change of uid.
 void forbid_inspection();
 
-// For a child that stays. When the parent writes to a page that both have, it moves on to a copy and leaves
-// the page to the child, but to the kernel it is one of the parent's still: who looks for its users (reclaim,
-// DAMON) goes through all the children, time and again. A page that the child writes to becomes its own.
-void own_page(const void* inside);
-// Gives back the stack that earlier calls used, deeper than the caller, with what they left there.
-void drop_dead_stack();
-
 // The starting side of a daemon. In the parent detach() does not return: it waits until the child calls
 // ready(), then exits 0, or exits 1 when the child ends first (which has printed why on the stderr they still
 // share). The child is in a session of its own, is no session leader, and its cwd is /.

@@ -18,12 +18,9 @@ using Callback = std::function<void()>;
 
 class Loop {
  public:
-  // Folded, changes of interest that cancel out before a wait cost nothing. Not where children are forked: a
-  // descriptor that is closed here while a child has it still would go on waking the loop, for nothing.
-  enum class Changes : uint8_t { at_once, folded };
-  explicit Loop(Changes changes = Changes::at_once);  // throws std::bad_alloc
-  void run();                                         // until stop(), or until nothing is left to wait for
-  void stop();                                        // run() returns after the callback that is under way
+  Loop();       // throws std::bad_alloc
+  void run();   // until stop(), or until nothing is left to wait for
+  void stop();  // run() returns after the callback that is under way
   event_base* base() const { return base_.get(); }
 
  private:

@@ -59,7 +59,6 @@ class Stream {
   // Ends our direction: close_notify where there is TLS, then FIN. Call it when nothing is owed.
   void finish();
   void forget_key();  // once established, TLS goes on without the server's
-  void add_secrets(TlsSecrets& secrets) const;
   // After an error of TLS: what OpenSSL says about it. "" when there is nothing to say.
   std::string trouble() const;
 

@@ -15,16 +15,21 @@
 
 namespace vncauthproxy::net {
 
-// What the server side of a TLS stream is made of. The key stays out of the context: as an object it is
-// spread over OpenSSL's memory, which a forked child would have to copy to wipe it there. So who forks keeps
-// its text alone, and who talks TLS makes the object of it.
+// What the server side of a TLS stream is made of: the context, with the certificate and its chain, and the
+// private key, which stays out of it so that a process without need of the key can have the context.
 struct TlsServer {
   base::Handle<SSL_CTX> context;  // null: there is no TLS
-  base::Handle<EVP_PKEY> key;     // null: locked
-  base::Secret key_text;          // DER, as i2d_PrivateKey() writes it
-  int key_type = 0;               // EVP_PKEY_EC ...
+  base::Handle<EVP_PKEY> key;     // null: not there yet
 
   explicit operator bool() const { return context != nullptr; }
+};
+
+// All of a context. Nothing of it is secret.
+struct TlsContextSettings {
+  std::string chain;         // PEM: the certificate, then its chain
+  std::string min_version;   // "1.2", "1.3" or kLegacyTls
+  std::string ciphers;       // of TLS 1.2, as openssl-ciphers(1) spells them
+  std::string ciphersuites;  // of TLS 1.3; empty: OpenSSL's own
 };
 
 // As a min_version: TLS 1.0, with the suites of its time beside `ciphers`, for clients that know no better.
@@ -41,23 +46,18 @@ struct TlsSettings {
 // here on whatever it frees is wiped, but for what is too large to be one. Before any other call of OpenSSL.
 // Throws std::bad_alloc.
 void use_wiping_tls_allocator();
-// Locked. The key file must be a regular file of root or of this user, closed to others, and match the
+// The key file must be a regular file of root or of this user, closed to others, and match the
 // certificate.
 // Error texts name the file or setting and what is wrong, in OpenSSL's words where it has any.
 base::Result<TlsServer> load_tls_server(const TlsSettings& settings);
-// Another owner of the same, locked.
-TlsServer share(const TlsServer& tls);
-// Before the first stream. Throws std::bad_alloc.
-void unlock(TlsServer& tls);
-
-// What lies in OpenSSL's memory, of a process that forks: all its sessions, each with its use of a key, and
-// its own use of the keys.
-struct TlsSecrets {
-  std::vector<SSL*> sessions;
-  std::vector<EVP_PKEY*> keys;
-
-  void erase();  // in the child, and without a byte to any peer
-};
+// The certificate and its chain as PEM.
+std::string chain_text(const TlsServer& tls);
+// Errors name the setting and what is wrong; those of the chain begin with what is wrong.
+base::Result<TlsServer> make_tls_context(const TlsContextSettings& settings);
+// The private key as DER, for another process; and that process takes it. Error invalid: it is no key, or not
+// this certificate's.
+base::Secret key_text(const TlsServer& tls);
+base::Result<void> set_key(TlsServer& tls, const base::Secret& text);
 
 // Until the certificate ends; negative: it has.
 std::chrono::seconds certificate_life(const TlsServer& tls);

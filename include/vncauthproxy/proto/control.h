@@ -21,6 +21,10 @@ inline constexpr size_t kMaxRequestDepth = 32;
 inline constexpr size_t kMaxReplyBytes = 999;  // the callers read once, 1024 bytes at most
 
 enum class ViewerType : uint8_t { vnc, vnc_ws, vnc_wss, vnc_tls };
+inline constexpr ViewerType kLastViewerType = ViewerType::vnc_tls;
+constexpr bool is_websocket(ViewerType type) {
+  return type == ViewerType::vnc_ws || type == ViewerType::vnc_wss;
+}
 std::string_view to_string(ViewerType type);  // "vnc-ws": the word of the request
 inline bool needs_certificate(ViewerType type) {
   return type == ViewerType::vnc_tls || type == ViewerType::vnc_wss;

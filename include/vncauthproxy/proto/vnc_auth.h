@@ -20,8 +20,6 @@ using Response = std::array<uint8_t, kChallengeSize>;
 // Fetches the cipher once, so that a crypto policy without it fails at start and forked workers share the
 // memory.
 base::Result<void> prepare_vnc_auth();
-// In a child that stays, see base::own_page(): the parent goes on to use the cipher.
-void own_vnc_cipher();
 Challenge new_challenge();
 // What a viewer that knows `password` answers, whose key is its first bytes as they are: UTF-8 from a
 // request. A secret: wipe it. prepare_vnc_auth() must have succeeded.

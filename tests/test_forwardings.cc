@@ -2,10 +2,9 @@
 // What the master believes of its workers: real children that do nothing, whose messages the test sends. A
 // wrong one costs that worker its life; its port comes back once and its control client gets one answer,
 // whatever happens.
-#include "master/worker_table.h"
+#include "master/forwardings.h"
 
 #include <signal.h>
-#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,10 +13,10 @@
 #include <cerrno>
 #include <functional>
 #include <map>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "tests/support/idle_child.h"
 #include "tests/support/loop_until.h"
 #include "vncauthproxy/base/log.h"
 
@@ -31,28 +30,11 @@ using ipc::Message;
 using proto::Failure;
 using proto::FailureCode;
 using std::chrono::milliseconds;
+using testing::idle_child;
 using testing::run_for;
 using testing::run_until;
 
 constexpr milliseconds kLong{60000};
-
-// A child that waits to be killed and holds none of our descriptors. Another program, since a forked copy
-// would inherit CMocka's handlers and go on with the tests at the first SIGSEGV.
-pid_t idle_child() {
-  char name[] = "sleep", time[] = "600";
-  char* const arguments[] = {name, time, nullptr};
-  posix_spawnattr_t attributes;
-  ::posix_spawnattr_init(&attributes);
-  sigset_t all;
-  ::sigfillset(&all);
-  ::posix_spawnattr_setsigdefault(&attributes, &all);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-  pid_t pid = 0;
-  const int failed = ::posix_spawnp(&pid, name, nullptr, &attributes, arguments, environ);
-  ::posix_spawnattr_destroy(&attributes);
-  if (failed != 0) throw std::runtime_error("cannot start sleep(1)");
-  return pid;
-}
 
 // Only to a child of ours: 0 and -1 would reach many more.
 void send_signal(pid_t pid, int number) {
@@ -78,15 +60,14 @@ struct Worker {
 
 struct Fixture {
   Fixture()
-      : table(
-            loop,
-            [this](uint32_t id, const std::optional<Failure>& failure) {
-              ++answers[id];
-              if (failure) failures[id] = *failure;
-              return client_is_there;
-            },
-            [this](uint16_t port) { ++ports_back[port]; }, [this] { ++empty; }),
-        child(loop, SIGCHLD, [this] { table.reap(); }) {
+      : table(loop, {[this](Forwarding& forwarding, const std::optional<Failure>& failure) {
+                       ++answers[forwarding.id];
+                       if (failure) failures[forwarding.id] = *failure;
+                       return client_is_there;
+                     },
+                     [this](uint16_t port) { ++ports_back[port]; },
+                     [](pid_t pid, uint32_t) { send_signal(pid, SIGKILL); }, [this] { ++empty; }}),
+        child(loop, SIGCHLD, [this] { reap(); }) {
     base::set_log_sink(
         [this](LogLevel level, std::string_view line) { log.emplace_back(level, std::string(line)); });
   }
@@ -100,18 +81,27 @@ struct Fixture {
 
   static uint16_t port_of(uint32_t id) { return static_cast<uint16_t>(20000 + id); }
 
-  uint32_t open(milliseconds start = kLong, milliseconds viewer = kLong) {
-    const uint32_t id = next_id++;
-    auto end = table.open({id, port_of(id), "*:1 -> node:2", start, viewer});
-    workers.push_back({id, 0, std::move(*end)});
-    return id;
+  void reap() {
+    int status = 0;
+    for (pid_t pid = ::waitpid(-1, &status, WNOHANG); pid > 0; pid = ::waitpid(-1, &status, WNOHANG))
+      table.worker_ended(pid, status);
   }
-  Worker& start(milliseconds start_deadline = kLong, milliseconds viewer_deadline = kLong) {
-    const uint32_t id = open(start_deadline, viewer_deadline);
-    Worker& worker = workers.back();
-    worker.pid = idle_child();
-    table.forked(id, worker.pid, {});
-    return worker;
+  // A forwarding that has no worker yet. `waiting`: how long its viewer has.
+  Forwarding& open(milliseconds start = kLong, milliseconds waiting = kLong) {
+    Forwarding& forwarding = table.add(next_id++, start);
+    forwarding.port = port_of(forwarding.id);
+    forwarding.has_port = true;
+    forwarding.viewer_time = waiting;
+    return forwarding;
+  }
+  Worker& start(milliseconds start_deadline = kLong, milliseconds viewer_time = kLong) {
+    Forwarding& forwarding = open(start_deadline, viewer_time);
+    auto pair = base::socket_pair(SOCK_SEQPACKET);
+    const pid_t pid = idle_child();
+    table.hand_over(forwarding, Spare{pid, std::move(pair->first), 1}, base::as_bytes("a handover"), {});
+    uint8_t handover[64];
+    (void)!::recv(pair->second.get(), handover, sizeof handover, 0);
+    return workers.emplace_back(Worker{forwarding.id, pid, std::move(pair->second)});
   }
   // Brings a new worker into a state.
   Worker& start_in(const std::string& state) {
@@ -168,7 +158,7 @@ struct Fixture {
     return room;
   }();
   uint32_t next_id = 1;
-  WorkerTable table;
+  Forwardings table;
   net::Signal child;
 };
 
@@ -281,8 +271,7 @@ void a_message_out_of_order_costs_the_worker_its_life(Fixture& f) {
       Worker& worker = f.start_in(row.state);
       worker.put(message_of(index));
       f.settle(worker);
-      const bool broke_order = f.logged("F" + std::to_string(worker.id) + " worker " +
-                                        std::to_string(worker.pid) + " broke the order") > 0;
+      const bool broke_order = f.logged("F" + std::to_string(worker.id) + " unexpected message") > 0;
       if (broke_order) f.killed(worker);
       const bool alive = worker.alive();
       f.ends(worker);
@@ -427,9 +416,10 @@ void a_child_of_somebody_else_is_nobodys_business(Fixture& f) {
   assert_int_equal(f.port_back(worker.id), 0);
 }
 
-void a_fork_that_fails_is_an_answer(Fixture& f) {
-  const uint32_t id = f.open();
-  f.table.fork_failed(id, "cannot start a worker: too many");
+void one_without_a_worker_can_fail(Fixture& f) {
+  Forwarding& forwarding = f.open();
+  const uint32_t id = forwarding.id;
+  f.table.refuse(forwarding, FailureCode::busy, "cannot start a worker: too many");
   assert_int_equal(f.failed_with(id), FailureCode::busy);
   assert_int_equal(f.answered(id), 1);
   assert_int_equal(f.port_back(id), 1);
@@ -437,6 +427,26 @@ void a_fork_that_fails_is_an_answer(Fixture& f) {
   assert_int_equal(f.empty, 1);
   run_for(f.loop, milliseconds(10));
   assert_int_equal(f.answered(id), 1);
+}
+
+void one_without_a_worker_has_its_deadline(Fixture& f) {
+  const uint32_t id = f.open(milliseconds(50)).id;
+  const bool gone = run_until(f.loop, [&f] { return f.table.size() == 0; });
+  assert_true(gone);
+  assert_int_equal(f.failed_with(id), FailureCode::backend_timeout);
+  assert_int_equal(f.port_back(id), 1);
+}
+
+// The spare may have died since it was born: the forwarding keeps its place and takes the next one.
+void a_spare_that_is_gone_takes_nothing_along(Fixture& f) {
+  Forwarding& forwarding = f.open();
+  auto pair = base::socket_pair(SOCK_SEQPACKET);
+  pair->second.reset();
+  const bool taken =
+      f.table.hand_over(forwarding, Spare{1, std::move(pair->first), 1}, base::as_bytes("a handover"), {});
+  assert_false(taken);
+  assert_int_equal(f.table.size(), 1);
+  assert_int_equal(f.answered(forwarding.id), 0);
 }
 
 // ---- time
@@ -451,33 +461,6 @@ void a_silent_start_is_a_timeout(Fixture& f) {
   assert_int_equal(f.port_back(worker.id), 1);
 }
 
-// What lies in a seat is open: a listener there would keep its port.
-void seats_are_free_once_the_worker_cannot_need_them(Fixture& f) {
-  ipc::Seats seats;
-  enum class Shows { message, late, death };
-  for (const Shows how : {Shows::message, Shows::late, Shows::death}) {
-    auto pair = base::socket_pair(SOCK_STREAM);
-    ipc::Handover handover;
-    handover.channel = std::move(pair->first);
-    const auto closed = [&pair] {
-      char byte;
-      return ::read(pair->second.get(), &byte, 1) == 0;
-    };
-    const uint32_t id = f.open(how == Shows::late ? milliseconds(50) : kLong);
-    Worker& worker = f.workers.back();
-    worker.pid = idle_child();
-    f.table.forked(id, worker.pid, seats.take(handover));
-    handover = {};
-    const bool open = !closed();
-    if (how == Shows::message) worker.put(ipc::Ready{});
-    if (how == Shows::death) send_signal(worker.pid, SIGKILL);
-    const bool freed = run_until(f.loop, closed);
-    f.ends(worker);
-    assert_true(open);
-    assert_true(freed);
-  }
-}
-
 // Not even SIGSTOP keeps a port.
 void a_stopped_worker_is_killed_at_its_deadline(Fixture& f) {
   Worker& worker = f.start(kLong, milliseconds(50));
@@ -487,7 +470,7 @@ void a_stopped_worker_is_killed_at_its_deadline(Fixture& f) {
   assert_true(killed);
   assert_int_equal(f.port_back(worker.id), 1);
   assert_int_equal(f.failed_with(worker.id), -1);
-  const long told = f.logged("overran its time", static_cast<int>(LogLevel::error));
+  const long told = f.logged("exceeded its deadline", static_cast<int>(LogLevel::error));
   assert_int_equal(told, 1);
 }
 
@@ -557,14 +540,15 @@ int main() {
       TEST(Fixture, a_worker_that_crashes_at_its_start_is_an_internal_failure),
       TEST(Fixture, many_that_end_at_once_are_all_reaped),
       TEST(Fixture, a_child_of_somebody_else_is_nobodys_business),
-      TEST(Fixture, a_fork_that_fails_is_an_answer),
+      TEST(Fixture, one_without_a_worker_can_fail),
+      TEST(Fixture, one_without_a_worker_has_its_deadline),
+      TEST(Fixture, a_spare_that_is_gone_takes_nothing_along),
       TEST(Fixture, a_silent_start_is_a_timeout),
-      TEST(Fixture, seats_are_free_once_the_worker_cannot_need_them),
       TEST(Fixture, a_stopped_worker_is_killed_at_its_deadline),
       TEST(Fixture, a_live_session_has_no_deadline),
       TEST(Fixture, a_worker_that_does_not_end_is_killed),
       TEST(Fixture, all_are_told_to_stop),
       TEST(Fixture, all_can_be_killed),
   };
-  return vncauthproxy::testing::run_group("worker_table", tests);
+  return vncauthproxy::testing::run_group("forwardings", tests);
 }
