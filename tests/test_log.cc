@@ -19,7 +19,6 @@
 #include <vector>
 
 #include "tests/support/cmocka_cxx.h"
-#include "tests/support/in_child.h"
 #include "vncauthproxy/base/fd.h"
 
 namespace vncauthproxy::base {

@@ -80,7 +80,7 @@ struct Fixture {
     auto backend_pair = testing::tcp_pair(buffers), viewer_pair = testing::tcp_pair(buffers);
     backend = Peer(std::move(backend_pair.second));
     viewer = Peer(std::move(viewer_pair.second));
-    relay = std::make_unique<Relay>(loop, Backend{std::move(backend_pair.first), bytes(from_backend)},
+    relay = std::make_unique<Relay>(loop, Backend{std::move(backend_pair.first), bytes(from_backend), {}},
                                     Link(net::Stream(std::move(viewer_pair.first))), bytes(from_viewer),
                                     ping_interval, [this](std::string why) {
                                       ++over;

@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "tests/support/certificate.h"
-#include "tests/support/in_child.h"
 #include "tests/support/loop_until.h"
 #include "tests/support/pattern.h"
 #include "tests/support/peer.h"
@@ -464,33 +463,6 @@ void what_is_no_tls_is_an_error_with_words(Fixture& f) {
   assert_true(is(f.read(), IoStatus::error));
 }
 
-// A forked worker erases the sessions of the master, who goes on with them, and their clients do not notice.
-void a_child_erases_its_parents_sessions_unseen(Fixture& f) {
-  f.make_tls();
-  f.shake_hands();
-  const size_t before = f.client->cipher_bytes;
-  TlsSecrets secrets;
-  f.stream->add_secrets(secrets);
-  assert_int_equal(secrets.sessions.size(), 1);
-  const int failed = testing::in_child([&secrets] {
-    secrets.erase();
-    return 0;
-  });
-  assert_int_equal(failed, 0);
-  f.client->step();
-  assert_int_equal(f.client->cipher_bytes, before);
-  assert_false(f.client->peer.over());
-  f.client->write("still here");
-  assert_true(is(f.await_read(), IoStatus::ok));
-}
-
-void a_plain_stream_has_no_secrets(Fixture& f) {
-  f.make_plain();
-  TlsSecrets secrets;
-  f.stream->add_secrets(secrets);
-  assert_true(secrets.sessions.empty() && secrets.keys.empty());
-}
-
 // ---- TLS: what is spoken
 
 void tls_1_1_and_older_are_refused(Fixture& f) {
@@ -603,8 +575,6 @@ int main() {
       TEST(Fixture, a_tls_reset_is_an_error),
       TEST(Fixture, a_client_that_leaves_at_once_does_no_harm),
       TEST(Fixture, what_is_no_tls_is_an_error_with_words),
-      TEST(Fixture, a_child_erases_its_parents_sessions_unseen),
-      TEST(Fixture, a_plain_stream_has_no_secrets),
       TEST(Fixture, tls_1_1_and_older_are_refused),
       TEST(Fixture, legacy_is_spoken_where_it_is_asked_for),
       TEST(Fixture, only_ecdhe_with_aead_is_spoken),
