@@ -85,6 +85,23 @@ void compares_hosts_without_ports(NoFixture&) {
     assert_int_equal(same_host(numeric(row.a, "1"), numeric(row.b, "2")), row.same);
 }
 
+void takes_a_network_of_ipv6_for_one_source(NoFixture&) {
+  struct {
+    const char *a, *b;
+    bool same;
+  } const rows[] = {{"192.0.2.7", "192.0.2.7", true},
+                    {"192.0.2.7", "192.0.2.8", false},
+                    {"::ffff:192.0.2.7", "192.0.2.7", true},
+                    {"::ffff:192.0.2.7", "::ffff:192.0.2.8", false},
+                    {"::192.0.2.7", "192.0.2.7", false},
+                    {"2001:db8:0:1::1", "2001:db8:0:1:ffff::2", true},
+                    {"2001:db8:0:1::1", "2001:db8:0:2::1", false}};
+  for (const auto& row : rows) {
+    assert_int_equal(same_source(numeric(row.a, "1"), numeric(row.b, "2")), row.same);
+    assert_int_equal(same_source(numeric(row.b, "1"), numeric(row.a, "2")), row.same);
+  }
+}
+
 struct Listening {
   Result<std::vector<Endpoint>> star = resolve("*", "0", ResolveFor::listen);
   Result<std::vector<Endpoint>> empty = resolve("", "24999", ResolveFor::listen);
@@ -318,6 +335,7 @@ int main() {
       TEST(NoFixture, other_families_have_no_port),
       TEST(NoFixture, knows_loopback),
       TEST(NoFixture, compares_hosts_without_ports),
+      TEST(NoFixture, takes_a_network_of_ipv6_for_one_source),
       TEST(Listening, listens_on_every_address),
       TEST(Listening, resolves_names_each_address_once),
       TEST(NoFixture, refuses_bad_services_and_hosts),

@@ -39,6 +39,7 @@ struct Fixture {
     sent.connect_timeout = milliseconds(31000);
     sent.auth_timeout = milliseconds(61000);
     sent.auth_attempts = 5;
+    sent.viewers_per_address = 6;
     sent.tls_key = base::Secret(std::string_view("a key\0with a NUL", 16));
     sent.web = some_fd();
     sent.ws_ping_interval = milliseconds(15000);
@@ -73,16 +74,16 @@ void every_field_comes_back(Fixture& f) {
   if (auto got = decode_handover(packet, f.fds(3))) {
     const Handover& h = *got;
     listeners = h.listeners.size();
-    same = h.id == f.sent.id && h.type == f.sent.type &&
-           h.destination_address == f.sent.destination_address && h.destination_port == 5900 &&
-           h.server_password.reveal() == "of the server" && h.server_timeout == f.sent.server_timeout &&
-           h.connect_retries == 3 && h.retry_wait == f.sent.retry_wait &&
-           h.password.reveal() == "of the viewer" && h.client_address &&
-           h.client_address->bits == f.sent.client_address->bits &&
-           h.client_address->address.to_string() == f.sent.client_address->address.to_string() &&
-           h.connect_timeout == f.sent.connect_timeout && h.auth_timeout == f.sent.auth_timeout &&
-           h.auth_attempts == 5 && h.tls_key.reveal() == f.sent.tls_key.reveal() && h.web &&
-           h.ws_ping_interval == f.sent.ws_ping_interval;
+    same =
+        h.id == f.sent.id && h.type == f.sent.type && h.destination_address == f.sent.destination_address &&
+        h.destination_port == 5900 && h.server_password.reveal() == "of the server" &&
+        h.server_timeout == f.sent.server_timeout && h.connect_retries == 3 &&
+        h.retry_wait == f.sent.retry_wait && h.password.reveal() == "of the viewer" && h.client_address &&
+        h.client_address->bits == f.sent.client_address->bits &&
+        h.client_address->address.to_string() == f.sent.client_address->address.to_string() &&
+        h.connect_timeout == f.sent.connect_timeout && h.auth_timeout == f.sent.auth_timeout &&
+        h.auth_attempts == 5 && h.viewers_per_address == 6 && h.tls_key.reveal() == f.sent.tls_key.reveal() &&
+        h.web && h.ws_ping_interval == f.sent.ws_ping_interval;
   }
   assert_int_equal(descriptors_sent, 3);
   assert_true(same);

@@ -107,6 +107,7 @@ void has_the_old_daemons_defaults(Fixture& f) {
   assert_int_equal(o.connect_timeout.count(), 30000);
   assert_int_equal(o.auth_timeout.count(), 60000);
   assert_int_equal(o.auth_attempts, 3);
+  assert_int_equal(o.viewers_per_address, 8);
 }
 
 void names_the_default_file(Fixture& f) {

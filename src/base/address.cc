@@ -181,6 +181,12 @@ bool same_host(const Endpoint& a, const Endpoint& b) {
          IN6_ARE_ADDR_EQUAL(&v6(a).sin6_addr, &v6(b).sin6_addr) && v6(a).sin6_scope_id == v6(b).sin6_scope_id;
 }
 
+bool same_source(const Endpoint& a, const Endpoint& b) {
+  constexpr unsigned kCustomerBits = 64;
+  if (as_v4(a) || as_v4(b)) return same_host(a, b);
+  return Network{a, kCustomerBits}.contains(b);
+}
+
 bool Network::contains(const Endpoint& host) const {
   const std::optional<Bits128> ours = as_v6(address), theirs = as_v6(host);
   if (!ours || !theirs) return false;

@@ -298,6 +298,8 @@ constexpr Row kRows[] = {
      "How many wrong passwords end a forwarding."},
     {"spare-workers", 0, "N", "4", kAnywhere, spares,
      "Keep N worker processes ready for coming requests. With 0 each is forked when its request is there."},
+    {"viewers-per-address", 0, "N", "8", kAnywhere, count<&Options::viewers_per_address>,
+     "How many viewers of one address may be on their way in to a forwarding; 64 may be in all."},
 
     {"web", 0, "DIR", kNone, kAnywhere, file_or_none<&Options::web>,
      "Serve the files below DIR to browsers on the one-time ports of vnc-ws and vnc-wss: noVNC, say, that "

@@ -131,6 +131,7 @@ void fields_of_handover(Coder& field, HandoverOrConst& handover) {
   field(handover.connect_timeout);
   field(handover.auth_timeout);
   field(handover.auth_attempts);
+  field(handover.viewers_per_address);
   field(handover.tls_key);
   field(handover.web);
   field(handover.ws_ping_interval);

@@ -190,6 +190,7 @@ ipc::Handover Broker::make_handover(Forwarding& forwarding) const {
   handover.connect_timeout = forwarding.connect_timeout;
   handover.auth_timeout = forwarding.auth_timeout;
   handover.auth_attempts = options_.auth_attempts;
+  handover.viewers_per_address = options_.viewers_per_address;
   if (proto::needs_certificate(request.type)) handover.tls_key = net::key_text(certificates_.viewers);
   if (web_ && is_websocket(request.type)) handover.web = base::Fd(::fcntl(web_.get(), F_DUPFD_CLOEXEC, 0));
   handover.ws_ping_interval = options_.ws_ping_interval;

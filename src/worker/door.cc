@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <utility>
 #include <variant>
 
@@ -68,7 +69,9 @@ Door::Step Door::advance() {
 }
 
 Door::Step Door::shake_hands() {
-  if (refuse_clear_text()) return Step::over;
+  if (!heard_) {
+    if (const auto step = listen_first()) return *step;
+  }
   const Io io = stream_.handshake();
   if (io.status == IoStatus::again) return Step::waiting;
   if (io.status != IoStatus::ok) return fail(stream_.trouble());
@@ -76,19 +79,20 @@ Door::Step Door::shake_hands() {
   return Step::open;
 }
 
-// OpenSSL would answer with an alert, which neither people nor their browsers understand.
-bool Door::refuse_clear_text() {
-  if (heard_) return false;
+// Before OpenSSL, which would answer clear text with an alert that neither people nor their browsers
+// understand. Nullopt: it may be TLS, or the end.
+std::optional<Door::Step> Door::listen_first() {
   std::array<uint8_t, 8> first;
   const ssize_t count = ::recv(stream_.fd(), first.data(), first.size(), MSG_PEEK | MSG_DONTWAIT);
-  if (count <= 0) return false;
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return Step::waiting;
+  if (count <= 0) return std::nullopt;
   heard_ = true;
   const Language language = proto::language_of(base::Bytes(first).first(static_cast<size_t>(count)));
-  if (language != Language::http && language != Language::rfb) return false;
+  if (language != Language::http && language != Language::rfb) return std::nullopt;
   trouble_ = proto::wrong_language(language, type_);
   if (language == Language::http)
     answer_in_clear(stream_.fd(), takes_requests(type_) ? kNotInClear : kNoBrowsers);
-  return true;
+  return Step::over;
 }
 
 std::string Door::delay() const {

@@ -51,7 +51,7 @@ class Door {
  private:
   Step fail(std::string trouble);
   Step shake_hands();
-  bool refuse_clear_text();
+  std::optional<Step> listen_first();
   Step serve();
   std::optional<Step> take_request();
   void answer(const proto::RequestHead& head);

@@ -7,6 +7,7 @@
 
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/proto/language.h"
+#include "worker/crowd.h"
 
 namespace vncauthproxy::worker {
 namespace {
@@ -62,9 +63,17 @@ struct ViewerSide::Candidate {
         write(side.loop_, door->fd(), net::Watch::For::writing, [&side, this] { side.ready(*this); }),
         deadline(side.loop_, [&side, this] { side.out_of_time(*this); }) {}
 
-  // How far it got, for deadlines and for who has to go when it gets crowded.
-  unsigned progress() const {
+  // Each change is progress, and renews the time allowed.
+  unsigned steps() const {
     return door ? door->milestones() : kThroughTheDoor + static_cast<unsigned>(handshake.stage());
+  }
+  // For who has to go when it gets crowded.
+  Progress progress() const {
+    if (!door)
+      return static_cast<Progress>(static_cast<int>(Progress::rfb_version) +
+                                   static_cast<int>(handshake.stage()));
+    if (browses()) return door->idle() ? Progress::had_its_pages : Progress::asks_for_pages;
+    return door->secured() ? Progress::in_tls : Progress::none;
   }
   bool browses() const { return door && door->browses(); }
   // Has the peer taken some of what is on its way since `seen`, which is what was on its way then? What the
@@ -73,6 +82,7 @@ struct ViewerSide::Candidate {
     const size_t before = std::exchange(seen, door->unacknowledged());
     return seen > 0 && seen < before;
   }
+
   static constexpr unsigned kThroughTheDoor = 1U << 30;
 
   std::optional<Door> door;  // until it is open
@@ -81,7 +91,7 @@ struct ViewerSide::Candidate {
   base::Endpoint peer;
   std::array<uint8_t, 256> input;
   size_t filled = 0;
-  unsigned timed = UINT_MAX;  // the progress its deadline was set for
+  unsigned timed = UINT_MAX;  // the steps its deadline was set for
   size_t seen_by_deadline = SIZE_MAX, seen_by_port = SIZE_MAX;
   net::Watch read, write;
   net::Timer deadline;
@@ -115,27 +125,28 @@ void ViewerSide::admit(base::Fd socket, const base::Endpoint& peer) {
   if (handover_.client_address && !handover_.client_address->contains(peer))
     return note(base::LogLevel::warning, peer,
                 "viewer " + peer.to_string() + " refused: the viewer has to come from somewhere else");
-  make_room();
+  make_room(peer);
   Candidate& candidate = *candidates_.emplace_back(std::make_unique<Candidate>(
       *this, tls_ ? net::Stream(std::move(socket), tls_) : net::Stream(std::move(socket)), peer));
   candidate.read.arm();
   at_the_door(candidate);  // a plain viewer passes at once
 }
 
-// Full: the one that got least far goes, the oldest of them, so that honest viewers who come late still get
-// in.
-void ViewerSide::make_room() {
-  if (candidates_.size() < kMaxCandidates) return;
-  const auto least = std::min_element(
-      candidates_.begin(), candidates_.end(),
-      [](const auto& a, const auto& b) { return a->handshake.stage() < b->handshake.stage(); });
-  const base::Endpoint& peer = (*least)->peer;
-  note(base::LogLevel::warning, peer, "viewer " + peer.to_string() + " dropped: too many at once");
-  candidates_.erase(least);
+void ViewerSide::make_room(const base::Endpoint& newcomer) {
+  std::vector<Standing> there;
+  there.reserve(candidates_.size());
+  for (const auto& candidate : candidates_) there.push_back({&candidate->peer, candidate->progress()});
+  const auto leaving = who_goes(there, newcomer, handover_.viewers_per_address, kMaxCandidates);
+  if (!leaving) return;
+  Candidate& candidate = *candidates_[*leaving];
+  note(base::LogLevel::warning, candidate.peer,
+       "viewer " + candidate.peer.to_string() + " dropped: too many at once");
+  refuse(candidate, "Too many viewers at once");
+  remove(candidate);
 }
 
 void ViewerSide::arm_deadline(Candidate& candidate) {
-  if (std::exchange(candidate.timed, candidate.progress()) == candidate.progress()) return;
+  if (std::exchange(candidate.timed, candidate.steps()) == candidate.steps()) return;
   const bool person = !candidate.door && candidate.handshake.stage() == Stage::response;
   candidate.deadline.start(person ? handover_.auth_timeout : milliseconds(kStepTimeout));
 }

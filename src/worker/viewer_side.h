@@ -64,7 +64,7 @@ class ViewerSide {
   struct Candidate;
 
   void admit(base::Fd socket, const base::Endpoint& peer);
-  void make_room();
+  void make_room(const base::Endpoint& newcomer);
   void ready(Candidate& candidate);
   void at_the_door(Candidate& candidate);
   void greet(Candidate& candidate);

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What else comes to an open port: browsers, scanners, programs that took the wrong port. Each gets its error
 // or a close, and the forwarding stays for the viewer it was made for.
+#include <sys/socket.h>
+
+#include <cerrno>
 #include <string>
 #include <vector>
 
@@ -322,6 +325,19 @@ void a_hundred_that_stop_at_the_challenge(Fixture& f) {
   }
 }
 
+// How many have not been closed; what came meanwhile is read.
+size_t connections_left(std::vector<Wire>& wires) {
+  size_t left = 0;
+  for (const Wire& wire : wires) {
+    char room[256];
+    ssize_t count = 0;
+    while ((count = ::recv(wire.socket.get(), room, sizeof room, MSG_DONTWAIT)) > 0) {
+    }
+    left += count < 0 && errno == EAGAIN;
+  }
+  return left;
+}
+
 // Whoever was on the way in is not thrown out by those who only knock.
 void a_slow_viewer_among_silent_ones(Fixture& f) {
   for (const Kind& kind : kKinds) {
@@ -337,6 +353,59 @@ void a_slow_viewer_among_silent_ones(Fixture& f) {
     viewer.send(viewer.response(kViewerSecret));
     f.check_kind(viewer.read_result() == Verdict::admitted, kind, "admitted");
   }
+}
+
+// People take their time over a password: neither many of their own address nor many of others push them out.
+void a_person_at_the_password_is_not_pushed_out(Fixture& f) {
+  for (const Kind& kind : {kPlain, kWs, kWss, kTls})
+    for (const bool own_address : {true, false}) {
+      const std::string who = own_address ? "beside its own address" : "beside other addresses";
+      const uint16_t port = f.forwarding(kind);
+      WsViewer person = f.viewer(kind, port);
+      f.check_kind(person.to_challenge(), kind, who + ": at the password");
+      std::vector<WsViewer> there;
+      for (int i = 0; i < 100; ++i) {
+        const std::string source = own_address ? "" : "127.0.0." + std::to_string(2 + i % 9);
+        there.push_back(f.viewer(kind, port, {}, 0, source));
+        there.back().to_challenge();
+      }
+      person.send(person.response(kViewerSecret));
+      f.check_kind(person.read_result() == Verdict::admitted && person.echoes("hello"), kind, who);
+    }
+}
+
+// What a peer did before RFB counts: who got through TLS, or asked for a page, outlives those who only knock.
+void progress_before_rfb_counts(Fixture& f) {
+  const uint16_t port = f.forwarding(kWss);
+  Wire in_tls = f.connect(kWss, port);
+  f.check(in_tls.established(), "through TLS");
+  std::vector<Wire> silent;
+  for (int i = 0; i < 100; ++i) silent.emplace_back(Socket::connect("127.0.0.1", port));
+  f.check(wait_until([&] { return connections_left(silent) == 7; }), "others had to go");
+  WsViewer viewer(std::move(in_tls));
+  f.check(viewer.upgrade() && viewer.log_in(kViewerSecret) == Verdict::admitted && viewer.echoes("hello"),
+          "the one in TLS did not");
+}
+
+void one_address_has_eight_places(Fixture& f) {
+  for (const Kind& kind : {kPlain, kWs, kWss, kTls}) {
+    const uint16_t port = f.forwarding(kind);
+    std::vector<Wire> mine, others;
+    for (int i = 0; i < 3; ++i) others.emplace_back(Socket::connect("127.0.0.1", port, {}, 0, "127.0.0.2"));
+    for (int i = 0; i < 20; ++i) mine.emplace_back(Socket::connect("127.0.0.1", port));
+    f.check_kind(wait_until([&] { return connections_left(mine) == 8; }), kind, "eight of one address");
+    f.check_kind(connections_left(others) == 3, kind, "others are none of its business");
+  }
+}
+
+struct Tunnel : WsStage {
+  Tunnel() : WsStage({"--viewers-per-address", "64"}) {}
+};
+void a_tunnel_may_have_them_all(Tunnel& f) {
+  const uint16_t port = f.forwarding(kPlain);
+  std::vector<Wire> all;
+  for (int i = 0; i < 80; ++i) all.emplace_back(Socket::connect("127.0.0.1", port));
+  f.check(wait_until([&] { return connections_left(all) == 64; }), "64 are there");
 }
 
 // Each step of the way in, left at once: by a close and by a reset.
@@ -385,6 +454,10 @@ int main() {
       STAGED(Fixture, a_hundred_silent_ones),
       STAGED(Fixture, a_hundred_that_stop_at_the_challenge),
       STAGED(Fixture, a_slow_viewer_among_silent_ones),
+      STAGED(Fixture, a_person_at_the_password_is_not_pushed_out),
+      STAGED(Fixture, progress_before_rfb_counts),
+      STAGED(Fixture, one_address_has_eight_places),
+      STAGED(Tunnel, a_tunnel_may_have_them_all),
       STAGED(Fixture, peers_that_leave),
   };
   return run_group("probes", tests);

@@ -19,6 +19,7 @@ struct Kind {
   bool tls, websocket;
 };
 inline constexpr Kind kWs{"vnc-ws", false, true}, kWss{"vnc-wss", true, true}, kTls{"vnc-tls", true, false};
+inline constexpr Kind kPlain{"vnc", false, false};
 inline constexpr Kind kKinds[] = {kWs, kWss, kTls};
 inline constexpr Kind kWebSockets[] = {kWs, kWss};
 
@@ -53,14 +54,14 @@ class WsStage : public CertificateFolder, public Stage {
   }
   uint16_t forwarding(const Kind& kind) { return forwarding(kind, echo_backend); }
 
-  static Wire connect(const Kind& kind, uint16_t port, int buffer = 0) {
-    Socket socket = Socket::connect("127.0.0.1", port, {}, buffer);
+  static Wire connect(const Kind& kind, uint16_t port, int buffer = 0, const std::string& source = {}) {
+    Socket socket = Socket::connect("127.0.0.1", port, {}, buffer, source);
     return kind.tls ? Wire(std::move(socket), WireOffer{}) : Wire(std::move(socket));
   }
   // Up to where RFB begins.
-  static WsViewer viewer(const Kind& kind, uint16_t port, const UpgradeRequest& request = {},
-                         int buffer = 0) {
-    WsViewer viewer(connect(kind, port, buffer));
+  static WsViewer viewer(const Kind& kind, uint16_t port, const UpgradeRequest& request = {}, int buffer = 0,
+                         const std::string& source = {}) {
+    WsViewer viewer(connect(kind, port, buffer, source));
     if (kind.websocket && !viewer.upgrade(request)) return {};
     return viewer;
   }

@@ -30,6 +30,9 @@ struct Endpoint {
 // The same host, ports aside; an IPv4 address equals its form mapped into IPv6.
 bool same_host(const Endpoint& a, const Endpoint& b);
 
+// The same host, or of IPv6 one of the same /64, which is what a customer gets: who has one has them all.
+bool same_source(const Endpoint& a, const Endpoint& b);
+
 // All hosts whose address begins with the same `bits`, an IPv4 address counting as the one it is mapped to;
 // but a network of IPv6 that is wider than all of IPv4 has none of that.
 struct Network {

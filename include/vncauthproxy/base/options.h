@@ -48,6 +48,7 @@ struct Options {
   std::chrono::milliseconds connect_timeout{};
   std::chrono::milliseconds auth_timeout{};
   unsigned auth_attempts = 0;
+  unsigned viewers_per_address = 0;
 
   unsigned spare_workers = 0;  // 0: workers are forked on demand
 

@@ -37,6 +37,7 @@ struct Handover {
   std::chrono::milliseconds connect_timeout{};  // how long the port stays open
   std::chrono::milliseconds auth_timeout{};     // how long a connected viewer has to authenticate
   unsigned auth_attempts = 1;                   // wrong responses until the forwarding ends
+  unsigned viewers_per_address = 1;             // on their way in at a time
 
   base::Secret tls_key;  // DER, for types that need it; the certificate is the nursery's
   base::Fd web;          // the folder of pages; none: no pages
