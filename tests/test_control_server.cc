@@ -39,7 +39,9 @@ constexpr std::string_view kRequest =
     R"("password": "vnc", "auth_user": "user", "auth_password": "secret"})";
 constexpr std::string_view kAnswer = R"({"source_port": 25000, "status": "OK", "proxy_address": "p"})";
 constexpr uint32_t kLoopback = 0x7f000001;
-constexpr size_t kPerHost = ControlServer::kMaxWaitingPerHost;
+// A host of loopback addresses is like any other here, unless a test says otherwise.
+constexpr size_t kAll = 64, kPerHost = 16;
+constexpr std::string_view kBusy = "\"code\": \"busy\"";
 
 std::string temporary_file(const std::string& text) {
   char name[] = "/tmp/test_control_server.XXXXXX";
@@ -82,7 +84,7 @@ struct Fixture {
     serve_at(std::move(listeners));
   }
   void serve_at(std::vector<ControlListener> listeners) {
-    server = std::make_unique<ControlServer>(loop, std::move(listeners), login, &tls,
+    server = std::make_unique<ControlServer>(loop, std::move(listeners), login, &tls, limits,
                                              [this](uint64_t conn, const std::string& from, proto::Request) {
                                                pending.push_back(conn);
                                                who = from;
@@ -91,7 +93,7 @@ struct Fixture {
   }
   static proto::Reply success(const char* name) { return proto::Success{25000, name}; }
 
-  // Clients that connect and say nothing, each taken in by the server.
+  // Clients that connect and say nothing, each taken in by the server if it accepts it.
   void come(size_t count, uint32_t source = kLoopback) {
     for (size_t i = 0; i < count; ++i) {
       peers.push_back(std::make_unique<Peer>(connect_loopback(port, source)));
@@ -99,6 +101,9 @@ struct Fixture {
     }
   }
   Peer& newest() { return *peers.back(); }
+  TlsClient& come_with_tls(uint32_t source = kLoopback) {
+    return *tls_clients.emplace_back(std::make_unique<TlsClient>(connect_loopback(port, source)));
+  }
   // Whether a client that does all right is answered within a second.
   bool serves(uint32_t source = kLoopback) {
     Peer peer(connect_loopback(port, source));
@@ -109,7 +114,7 @@ struct Fixture {
   }
   bool was_sent_away(Peer& peer) {
     return run_until(loop, [&peer] { return peer.pull().over(); }) &&
-           peer.got.find("\"code\": \"busy\"") != std::string::npos;
+           peer.got.find(kBusy) != std::string::npos;
   }
   bool is_there(Peer& peer) { return !peer.pull().over(); }
   // Until a connection counts as one that has had its chance.
@@ -119,6 +124,7 @@ struct Fixture {
   net::Loop loop;
   Login login{users()};
   net::TlsServer tls;
+  PendingLimits limits{kAll, kPerHost, {}};
   std::unique_ptr<ControlServer> server;
   uint16_t port = 0;
   std::vector<uint64_t> pending;
@@ -218,7 +224,7 @@ void who_asks_by_login_is_named_with_it(Fixture& f) {
 
 void a_full_house_says_so_in_each_dialect(Fixture& f) {
   f.serve(false, kVncap);
-  f.come(ControlServer::kMaxWaitingPerHost + 1);
+  f.come(kPerHost + 1);
   const bool over = run_until(f.loop, [&f] { return f.newest().pull().over(); });
   assert_true(over);
   assert_string_equal(f.newest().got.c_str(), "FAILED\r\n");
@@ -263,6 +269,83 @@ void the_seventeenth_of_a_host_has_to_come_again(Fixture& f) {
   assert_true(f.serves(kLoopback + 1));  // other hosts do not suffer
 }
 
+// Its request came along, and closing on unread input would take the answer with it.
+void who_has_to_come_again_is_told_so_whatever_it_sent(Fixture& f) {
+  f.serve();
+  f.come(kPerHost);
+  f.peers.push_back(std::make_unique<Peer>(connect_loopback(f.port)));
+  f.newest().send_all(kRequest);
+  const bool away = f.was_sent_away(f.newest());
+  assert_true(away);
+  assert_true(f.newest().ended);
+  assert_false(f.newest().was_reset);
+  assert_int_equal(f.pending.size(), 0);
+}
+
+void who_has_to_come_again_is_told_so_in_tls_too(Fixture& f) {
+  f.serve(true);
+  f.come(kPerHost);
+  for (const bool asks : {false, true}) {
+    TlsClient& client = f.come_with_tls();
+    const bool shaken = run_until(f.loop, [&] { return client.step().established(); });
+    if (asks) client.write(kRequest);
+    const bool over = run_until(f.loop, [&] { return client.step().peer.over(); });
+    const bool told = client.got.find(kBusy) != std::string::npos;
+    assert_true(shaken && over && told);
+    assert_true(client.closed);
+    assert_false(client.peer.was_reset);
+  }
+  assert_int_equal(f.pending.size(), 0);
+  const bool others = f.is_there(*f.peers[0]) && f.is_there(*f.peers[kPerHost - 1]);
+  assert_true(others);
+}
+
+// They hold a descriptor until they are told.
+void of_those_who_are_told_only_so_many_are_kept(Fixture& f) {
+  f.serve(true);
+  const unsigned before = testing::count_descriptors("socket:");
+  f.come(kPerHost + 3 * ControlServer::kMaxTurnedAway);
+  const unsigned ours =
+      testing::count_descriptors("socket:") - before - static_cast<unsigned>(f.peers.size());
+  assert_int_equal(ours, kPerHost + ControlServer::kMaxTurnedAway);
+  const bool first_left = run_until(f.loop, [&f] { return f.peers[kPerHost]->pull().over(); });
+  const bool last_stayed = f.is_there(f.newest());
+  assert_true(first_left);
+  assert_true(last_stayed);
+}
+
+void some_networks_have_no_limit_per_address(Fixture& f) {
+  f.limits.exempt = {*base::parse_network("127.0.0.8/29")};
+  f.serve();
+  f.come(kPerHost + 10, kLoopback + 8);
+  f.come(kPerHost, kLoopback);
+  bool all_there = true;
+  for (const auto& peer : f.peers) all_there &= f.is_there(*peer);
+  assert_true(all_there);
+  assert_true(f.serves(kLoopback + 8));
+  f.come(1, kLoopback);
+  const bool away = f.was_sent_away(f.newest());
+  assert_true(away);
+}
+
+void options_set_the_limits(Fixture&) {
+  base::Options options = base::default_options();
+  const PendingLimits usual = limits_of(options);
+  const bool as_documented = usual.all == 256 && usual.per_address == 16;
+  options.max_pending = 3;
+  options.max_pending_per_address = 2;
+  options.exempt_networks = {*base::parse_network("192.0.2.0/24")};
+  const PendingLimits chosen = limits_of(options);
+  const bool taken = chosen.all == 3 && chosen.per_address == 2;
+  unsigned exempt = 0;
+  for (const char* host : {"127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "192.0.2.7", "192.0.3.7",
+                           "2001:db8::1", "126.0.0.1"})
+    exempt = exempt * 2 + (base::any_contains(chosen.exempt, testing::endpoint_of(host)) ? 1 : 0);
+  assert_true(as_documented);
+  assert_true(taken);
+  assert_int_equal(exempt, 0b11111000);
+}
+
 void the_oldest_of_a_host_gives_way(Fixture& f) {
   f.serve();
   f.come(kPerHost);
@@ -279,13 +362,44 @@ void the_oldest_of_a_host_gives_way(Fixture& f) {
 
 void many_hosts_share_the_last_limit(Fixture& f) {
   f.serve();
-  constexpr size_t kHosts = ControlServer::kMaxWaiting / kPerHost;
+  constexpr size_t kHosts = kAll / kPerHost;
   for (uint32_t host = 0; host < kHosts; ++host) f.come(kPerHost, kLoopback + host);
-  assert_int_equal(f.peers.size(), ControlServer::kMaxWaiting);
+  assert_int_equal(f.peers.size(), kAll);
   f.grow_old();
   assert_true(f.serves(kLoopback + kHosts));
   const bool oldest_left = f.was_sent_away(*f.peers[0]);
   const bool second_stayed = f.is_there(*f.peers[1]);
+  assert_true(oldest_left);
+  assert_true(second_stayed);
+}
+
+// Nobody is sent away where all places are taken: the next one stays in the listen queue until one is free.
+void a_full_house_lets_the_next_one_wait(Fixture& f) {
+  f.serve();
+  for (uint32_t host = 0; host < kAll / kPerHost; ++host) f.come(kPerHost, kLoopback + host);
+  f.peers.push_back(std::make_unique<Peer>(connect_loopback(f.port, kLoopback + 100)));
+  f.newest().send_all(kRequest);
+  const unsigned turns = run_for(f.loop, milliseconds(100));
+  const bool waits = f.is_there(f.newest()) && f.newest().got.empty();
+  assert_true(waits);
+  assert_int_equal(f.pending.size(), 0);
+  assert_true(turns < 60);
+  f.peers[7]->close();
+  const bool served = run_until(
+      f.loop, [&f] { return f.newest().has(kAnswer); }, milliseconds(500));
+  assert_true(served);
+}
+
+// Those who say nothing do not hold it up for long.
+void a_full_house_of_the_silent_makes_room(Fixture& f) {
+  f.serve();
+  for (uint32_t host = 0; host < kAll / kPerHost; ++host) f.come(kPerHost, kLoopback + host);
+  f.peers.push_back(std::make_unique<Peer>(connect_loopback(f.port, kLoopback + 100)));
+  f.newest().send_all(kRequest);
+  const bool served = run_until(f.loop, [&f] { return f.newest().has(kAnswer); });
+  const bool oldest_left = f.was_sent_away(*f.peers[0]);
+  const bool second_stayed = f.is_there(*f.peers[1]);
+  assert_true(served);
   assert_true(oldest_left);
   assert_true(second_stayed);
 }
@@ -429,8 +543,15 @@ int main() {
       TEST(Fixture, wrong_logins_are_refused_and_cost_nobody_else),
       TEST(Fixture, stop_listening_lets_those_inside_finish),
       TEST(Fixture, the_seventeenth_of_a_host_has_to_come_again),
+      TEST(Fixture, who_has_to_come_again_is_told_so_whatever_it_sent),
+      TEST(Fixture, who_has_to_come_again_is_told_so_in_tls_too),
+      TEST(Fixture, of_those_who_are_told_only_so_many_are_kept),
+      TEST(Fixture, some_networks_have_no_limit_per_address),
+      TEST(Fixture, options_set_the_limits),
       TEST(Fixture, the_oldest_of_a_host_gives_way),
       TEST(Fixture, many_hosts_share_the_last_limit),
+      TEST(Fixture, a_full_house_lets_the_next_one_wait),
+      TEST(Fixture, a_full_house_of_the_silent_makes_room),
       TEST(Fixture, those_who_logged_in_do_not_count),
       TEST(Fixture, those_who_were_refused_count_until_they_leave),
       TEST(Fixture, scanners_do_not_keep_a_client_out),

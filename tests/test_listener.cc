@@ -284,6 +284,17 @@ void without_descriptors_it_says_so(Fixture& f) {
 
 // ---- accepting
 
+void what_comes_during_a_pause_waits(Fixture& f) {
+  f.accept_connections();
+  f.acceptor->pause(true);
+  f.connect(3);
+  testing::run_for(f.loop, milliseconds(50));
+  assert_int_equal(f.accepted.size(), 0);
+  f.acceptor->pause(false);
+  const bool got = run_until(f.loop, [&f] { return f.accepted.size() == 3; });
+  assert_true(got);
+}
+
 void accepted_sockets_are_ready_for_use(Fixture& f) {
   f.accept_connections();
   f.connect(1);
@@ -396,6 +407,7 @@ int main() {
       TEST(Fixture, an_ipv6_address_may_be_missing_beside_another),
       TEST(Fixture, no_address_is_an_error),
       TEST(Fixture, without_descriptors_it_says_so),
+      TEST(Fixture, what_comes_during_a_pause_waits),
       TEST(Fixture, accepted_sockets_are_ready_for_use),
       TEST(Fixture, connections_of_this_machine_are_not_paced),
       TEST(Fixture, accepts_one_each_turn),

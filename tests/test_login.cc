@@ -232,6 +232,18 @@ void loopback_is_exempt(Fixture& f) {
   }
 }
 
+void networks_can_be_exempt_too(Fixture& f) {
+  f.login = std::make_unique<Login>(users_of(""), std::vector{*base::parse_network("192.0.2.0/24")});
+  for (int i = 0; i < 10; ++i) {
+    const long long exempt = f.note_failure("192.0.2.7", seconds(0)).count();
+    assert_int_equal(exempt, 0);
+    f.note_failure("192.0.3.7", seconds(0));
+  }
+  assert_false(f.suspect("192.0.2.7", seconds(0)));
+  assert_true(f.suspect("192.0.3.7", seconds(0)));
+  assert_int_equal(f.note_failure("127.0.0.1", seconds(0)).count(), 0);
+}
+
 std::string host_number(unsigned number) {
   return "10." + std::to_string(number >> 16 & 255) + "." + std::to_string(number >> 8 & 255) + "." +
          std::to_string(number & 255);
@@ -276,6 +288,7 @@ int main() {
       TEST(Fixture, each_address_has_its_own_account),
       TEST(Fixture, a_mapped_address_is_the_same_address),
       TEST(Fixture, loopback_is_exempt),
+      TEST(Fixture, networks_can_be_exempt_too),
       TEST(Fixture, of_too_many_addresses_the_oldest_is_dropped),
       TEST(Fixture, a_full_table_still_counts),
   };

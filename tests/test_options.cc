@@ -571,6 +571,61 @@ void explains_bad_listeners(Fixture& f) {
   assert_int_equal(f.parse("--control-tls-legacy --enable-ssl"), kRun);
 }
 
+// ---- limits of control clients
+
+void exempt_networks_add_up(Fixture& f) {
+  struct {
+    const char *content, *words;
+    size_t count;
+  } const rows[] = {
+      {"", "", 0},
+      {"", "--exempt-network 192.0.2.0/24", 1},
+      {"", "--exempt-network 192.0.2.0/24,2001:db8::1 --exempt-network=198.51.100.7", 3},
+      {"exempt-network 192.0.2.7\nexempt-network \"2001:db8::/32, 198.51.100.0/24\"\n", "", 3},
+      {"exempt-network \"\"\n", "", 0},
+      {"exempt-network 192.0.2.7\nexempt-network 192.0.2.8\n", "--exempt-network=192.0.2.9", 1},
+  };
+  for (const auto& row : rows) {
+    assert_int_equal(f.parse_file(row.content, row.words), kRun);
+    assert_int_equal(f.options().exempt_networks.size(), row.count);
+    assert_true(f.options().warnings.empty());
+  }
+  assert_int_equal(f.parse("--exempt-network=192.0.2.0/24 --max-pending=4096 --max-pending-per-address 1"),
+                   kRun);
+  const Options& o = f.options();
+  assert_int_equal(o.max_pending, 4096);
+  assert_int_equal(o.max_pending_per_address, 1);
+  const bool meant = o.exempt_networks[0].contains(parse_network("192.0.2.77")->address);
+  assert_true(meant);
+  assert_int_equal(f.parse(""), kRun);
+  assert_int_equal(f.options().max_pending, 256);
+  assert_int_equal(f.options().max_pending_per_address, 16);
+}
+
+void explains_bad_limits(Fixture& f) {
+  struct {
+    const char *words, *message;
+  } const rows[] = {
+      {"--max-pending=0", R"(--max-pending: "0" is not a number from 1 to 4096)"},
+      {"--max-pending-per-address=4097",
+       R"(--max-pending-per-address: "4097" is not a number from 1 to 4096)"},
+      {"--exempt-network=panel",
+       R"(--exempt-network: "panel" holds "panel", which is neither an IPv4 or IPv6 address nor a network of such)"},
+      {"--exempt-network=192.0.2.7,10.0.0.0/33",
+       R"(--exempt-network: "192.0.2.7,10.0.0.0/33" holds "10.0.0.0/33", which has no number from 0 to 32 behind )"
+       R"(its slash)"},
+      {"--exempt-network=192.0.2.7,,192.0.2.8",
+       R"(--exempt-network: "192.0.2.7,,192.0.2.8" holds "", which is neither an IPv4 or IPv6 address nor a network )"
+       R"(of such)"},
+  };
+  for (const auto& row : rows) {
+    assert_int_equal(f.parse(row.words), kUsageError);
+    const bool said = f.says(row.message);
+    if (!said) print_message("  %s\n", row.words);
+    assert_true(said);
+  }
+}
+
 // ---- spellings of the old daemon
 
 void old_spellings_mean_what_they_did(Fixture& f) {
@@ -639,6 +694,8 @@ int main() {
       TEST(Fixture, every_default_passes_its_own_check),
       TEST(Fixture, every_listener_counts),
       TEST(Fixture, explains_bad_listeners),
+      TEST(Fixture, exempt_networks_add_up),
+      TEST(Fixture, explains_bad_limits),
       TEST(Fixture, old_spellings_mean_what_they_did),
       TEST(Fixture, an_old_name_counts_in_full),
   };

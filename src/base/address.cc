@@ -198,6 +198,11 @@ bool Network::contains(const Endpoint& host) const {
   return rest == 0 || ((*ours)[whole] ^ (*theirs)[whole]) >> (8 - rest) == 0;
 }
 
+bool any_contains(const std::vector<Network>& networks, const Endpoint& host) {
+  return std::any_of(networks.begin(), networks.end(),
+                     [&host](const Network& network) { return network.contains(host); });
+}
+
 Result<Network> parse_network(const std::string& text) {
   const size_t slash = text.find('/');
   const std::optional<Endpoint> address = literal(text.substr(0, slash));

@@ -21,6 +21,7 @@
 
 #include "base/config_lines.h"
 #include "base/near_miss.h"
+#include "base/text_line.h"
 #include "folders.h"
 #include "vncauthproxy/base/address.h"
 #include "vncauthproxy/base/clock.h"
@@ -125,6 +126,19 @@ Result<void> more_vncap(Options& options, const std::string& value) {
   return {};
 }
 
+// Separated by commas, with or without blanks. An empty one adds none.
+Result<void> more_exempt(Options& options, const std::string& value) {
+  for (size_t begin = 0; begin < value.size();) {
+    const size_t end = std::min(value.find(',', begin), value.size());
+    const std::string text(without_blanks(std::string_view(value).substr(begin, end - begin)));
+    Result<Network> network = parse_network(text);
+    if (!network) return bad("holds \"" + escape(text) + "\", which " + network.error().detail);
+    options.exempt_networks.push_back(*network);
+    begin = end + 1;
+  }
+  return {};
+}
+
 template <uint16_t Options::*member>
 Result<void> port(Options& options, const std::string& value) {
   const std::optional<unsigned long> found = number(value);
@@ -156,10 +170,12 @@ Result<void> spares(Options& options, const std::string& value) {
   return {};
 }
 
-template <unsigned Options::*member>
+constexpr unsigned kMaxPending = 4096;  // each has 64 KiB of address space for its request
+
+template <unsigned Options::*member, unsigned max = 1000>
 Result<void> count(Options& options, const std::string& value) {
   const std::optional<unsigned long> found = number(value);
-  if (!found || *found < 1 || *found > 1000) return bad("is not a number from 1 to 1000");
+  if (!found || *found < 1 || *found > max) return bad("is not a number from 1 to " + std::to_string(max));
   options.*member = static_cast<unsigned>(*found);
   return {};
 }
@@ -272,6 +288,16 @@ constexpr Row kRows[] = {
      "Let vncap-listen take addresses beyond the loopback, where everybody who reaches them may ask."},
     {"vncap-backend-timeout", 0, "SECONDS", "5", kAnywhere, timeout<&Options::vncap_backend_timeout>,
      "For these clients, how long reaching a VNC server may take, if that is less than server-timeout."},
+    {"max-pending", 0, "N", "256", kAnywhere, count<&Options::max_pending, kMaxPending>,
+     "Let N control clients wait for the end of their request and their login; further ones queue up."},
+    {"max-pending-per-address", 0, "N", "16", kAnywhere,
+     count<&Options::max_pending_per_address, kMaxPending>,
+     "Let N of them come from one address; further ones are told to come again. Loopback addresses have no "
+     "such limit."},
+    {"exempt-network", 0, "NETWORK", kNone, kAnywhere, more_exempt,
+     "Treat addresses in NETWORK, 192.0.2.0/24 say, like loopback ones: no limit per address, and no delay "
+     "after wrong logins. For a balancer or tunnel that stands for many clients. Several may be given, "
+     "separated by commas or with the option each time."},
     {"flash-policy-listen", 0, "ADDRESS:PORT", kNone, kAnywhere,
      endpoint_or_none<&Options::flash_policy_listen>,
      "Tell Flash players there that they may connect to the ports for viewers; they ask port 843 first."},
@@ -361,16 +387,16 @@ Result<void> apply(const Row& row, const std::string& value, Options& options) {
   return bad(row.name + (": " + quoted(value)) + " " + set.error().detail);
 }
 
-// A row that adds to a list is known by its listeners: there is one.
+// A row that adds to a list.
 bool is_repeatable(const Row& row) {
-  return row.set == more_vncap;
+  return row.set == more_vncap || row.set == more_exempt;
 }
 
 // `where` completed with what was wrong is a sentence for the operator. Each value of a list has an origin of
 // its own, "vncap-listen VALUE".
 void note_origin(const Row& row, const std::string& where, Options& options) {
   options.origins[row.name] = where;
-  if (is_repeatable(row) && !options.vncap_listen.empty())
+  if (row.set == more_vncap && !options.vncap_listen.empty())
     options.origins[row.name + (" " + options.vncap_listen.back())] = where;
 }
 

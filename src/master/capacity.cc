@@ -10,7 +10,7 @@
 namespace vncauthproxy::master {
 namespace {
 
-constexpr rlim_t kOtherDescriptors = ControlServer::kMaxWaiting + 64;
+constexpr rlim_t kOtherDescriptors = ControlServer::kMaxTurnedAway + 64;
 constexpr rlim_t kOtherProcesses = 8;
 constexpr const char* kEphemeralRange = "/proc/sys/net/ipv4/ip_local_port_range";
 
@@ -54,8 +54,9 @@ Limits read_limits() {
 std::vector<std::string> shortfalls(const base::Options& options, const Limits& limits) {
   std::vector<std::string> found;
   const rlim_t needed = forwardings(options);
-  if (limits.descriptors < needed + kOtherDescriptors)
-    found.push_back(too_low("descriptors", limits.descriptors, kOtherDescriptors, needed));
+  const rlim_t other_descriptors = kOtherDescriptors + options.max_pending;
+  if (limits.descriptors < needed + other_descriptors)
+    found.push_back(too_low("descriptors", limits.descriptors, other_descriptors, needed));
   if (limits.processes < needed + kOtherProcesses)
     found.push_back(too_low("processes of this user", limits.processes, kOtherProcesses, needed));
   if (options.min_port <= limits.last_ephemeral && limits.first_ephemeral <= options.max_port)

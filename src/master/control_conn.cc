@@ -34,8 +34,7 @@ ControlConn::ControlConn(net::Loop& loop, ControlHost& host, uint64_t id, net::S
       since_(base::Clock::now()),
       speech_(speech),
       reader_(speech),
-      read_(loop, stream_.fd(), Watch::For::reading,
-            [this] { phase_ == Phase::lingering ? linger() : readable(); }),
+      read_(loop, stream_.fd(), Watch::For::reading, [this] { ready(); }),
       write_(loop, stream_.fd(), Watch::For::writing, [this] { write_reply(); }),
       deadline_(loop, [this] { out_of_time(); }) {
   read_.arm();
@@ -48,6 +47,11 @@ ControlConn::~ControlConn() {
 
 std::string ControlConn::peer_name() const {
   return net::name_of_peer(stream_.fd(), peer_);
+}
+
+void ControlConn::ready() {
+  if (phase_ == Phase::lingering) return linger();
+  phase_ == Phase::turned_away ? say_goodbye() : readable();
 }
 
 void ControlConn::readable() {
@@ -92,6 +96,20 @@ void ControlConn::refuse(const Failure& failure, std::chrono::milliseconds delay
     deadline_.start_among_many(delay);
   else
     write_reply();
+}
+
+void ControlConn::turn_away(Failure failure) {
+  goodbye_ = std::move(failure);
+  phase_ = Phase::turned_away;
+  host_.request_over(*this);
+  room_ = {};
+  say_goodbye();
+}
+
+void ControlConn::say_goodbye() {
+  const Io io = stream_.handshake();
+  if (io.status == IoStatus::again) return;
+  io.status == IoStatus::ok ? refuse(goodbye_) : host_.closed(*this);
 }
 
 bool ControlConn::reply(const proto::Reply& reply) {

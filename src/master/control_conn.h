@@ -59,12 +59,16 @@ class ControlConn {
   // A request that fails before it became one; says so in the log, with the note, which is not for the peer.
   void refuse(const proto::Failure& failure, std::chrono::milliseconds delay = {},
               const std::string& note = {});
+  // The end without a request: the peer is told why, with TLS after its handshake. May destroy this.
+  void turn_away(proto::Failure failure);
 
  private:
   std::string_view unsent() const { return std::string_view(reply_).substr(sent_); }
-  enum class Phase { reading, pending, delayed, replying, lingering };
+  enum class Phase { reading, pending, delayed, turned_away, replying, lingering };
 
+  void ready();
   void readable();
+  void say_goodbye();
   void requested(proto::Request request);
   void out_of_time();
   void write_reply();
@@ -83,8 +87,9 @@ class ControlConn {
   bool consumed_ = false;  // the whole request was read, nothing of it is left in the socket
   proto::Speech speech_;
   proto::RequestReader reader_;
-  std::string reply_;  // may hold a password
-  size_t sent_ = 0;    // of it
+  proto::Failure goodbye_;  // when turned away
+  std::string reply_;       // may hold a password
+  size_t sent_ = 0;         // of it
   size_t lingered_ = 0;
   net::Watch read_, write_;
   net::Timer deadline_;

@@ -19,7 +19,8 @@ std::span<uint8_t> bytes_of(std::span<char> room) {
 
 }  // namespace
 
-Login::Login(base::Users users) : users_(std::move(users)), memory_(kDigestSize * (1 + kRemembered)) {
+Login::Login(base::Users users, std::vector<base::Network> exempt)
+    : users_(std::move(users)), exempt_(std::move(exempt)), memory_(kDigestSize * (1 + kRemembered)) {
   base::random_bytes(bytes_of(memory_.room()).first(kDigestSize));
 }
 
@@ -68,7 +69,7 @@ bool Login::remembered(const Digest& digest) const {
 }
 
 std::chrono::milliseconds Login::failed(const base::Endpoint& peer, Clock::time_point now) {
-  if (peer.is_loopback()) return {};
+  if (peer.is_loopback() || base::any_contains(exempt_, peer)) return {};
   const std::string host = peer.host();
   if (failures_.size() >= kMaxAddresses && !failures_.contains(host)) {
     const auto oldest =

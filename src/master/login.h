@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "vncauthproxy/base/address.h"
 #include "vncauthproxy/base/clock.h"
@@ -25,13 +26,14 @@ class Login {
   static constexpr std::chrono::milliseconds kPenalty{1000};
   static constexpr size_t kMaxAddresses = 4096;
 
-  explicit Login(base::Users users);
+  // Addresses in `exempt` never wait, nor do those of the loopback.
+  explicit Login(base::Users users, std::vector<base::Network> exempt = {});
 
   void replace(base::Users users);  // forgets what was verified
   bool verify(std::string_view user, const base::Secret& password);
   size_t user_count() const { return users_.size(); }
 
-  // Notes a failed login and returns how long its answer has to wait. Loopback never waits.
+  // Notes a failed login and returns how long its answer has to wait.
   std::chrono::milliseconds failed(const base::Endpoint& peer, Clock::time_point now);
   // True while an address has used up its failures: it may hold one connection that has not logged in.
   bool suspect(const base::Endpoint& peer, Clock::time_point now) const;
@@ -49,6 +51,7 @@ class Login {
   bool remembered(const Digest& digest) const;
 
   base::Users users_;
+  std::vector<base::Network> exempt_;
   base::SecretPages memory_;  // the key, then kRemembered digests
   size_t next_ = 0;
   size_t filled_ = 0;

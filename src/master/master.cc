@@ -37,7 +37,7 @@ ipc::Settings nursery_settings(const Options& options, const Certificates& certi
 
 Master::Master(const Options& options, Prepared prepared, WorkerSupply::StartNursery start_nursery)
     : options_(options),
-      login_(std::move(prepared.users)),
+      login_(std::move(prepared.users), options.exempt_networks),
       certificates_(std::move(prepared.certificates)),
       proxy_address_(std::move(prepared.proxy_address)),
       web_(std::move(prepared.web)),
@@ -56,7 +56,7 @@ Master::Master(const Options& options, Prepared prepared, WorkerSupply::StartNur
       broker_(options, certificates_, proxy_address_, web_, ports_, forwardings_, workers_,
               [this](uint64_t conn, const proto::Reply& reply) { return control_.reply(conn, reply); }),
       control_(loop_, std::move(prepared.listeners.control), login_,
-               certificates_.legacy ? &certificates_.legacy : &certificates_.viewers,
+               certificates_.legacy ? &certificates_.legacy : &certificates_.viewers, limits_of(options),
                [this](uint64_t conn, const std::string& who, proto::Request request) {
                  broker_.requested(conn, who, std::move(request));
                }),

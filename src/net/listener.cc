@@ -98,8 +98,13 @@ Acceptor::Acceptor(Loop& loop, Fd listener, Accepted accepted)
     : listener_(std::move(listener)),
       accepted_(std::move(accepted)),
       readable_(loop, listener_.get(), Watch::For::reading, [this] { accept_one(); }),
-      rest_over_(loop, [this] { readable_.arm(); }) {
+      rest_over_(loop, [this] { readable_.arm(!paused_); }) {
   readable_.arm();
+}
+
+void Acceptor::pause(bool on) {
+  paused_ = on;
+  readable_.arm(!on);
 }
 
 void Acceptor::accept_one() {

@@ -41,6 +41,7 @@ struct Network {
 
   bool contains(const Endpoint& host) const;
 };
+bool any_contains(const std::vector<Network>& networks, const Endpoint& host);
 // "192.0.2.7", "192.0.2.0/24", "2001:db8::/32": literals alone, never a name. Errors: invalid, with words
 // that complete the sentence `"TEXT" ...`.
 Result<Network> parse_network(const std::string& text);

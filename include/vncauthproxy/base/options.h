@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "vncauthproxy/base/address.h"
 #include "vncauthproxy/base/result.h"
 
 namespace vncauthproxy::base {
@@ -35,6 +36,8 @@ struct Options {
   std::string control_socket, control_socket_group;  // empty: none; the daemon's own
   std::vector<std::string> vncap_listen;             // "ADDRESS:PORT" or kUnixPrefix and a path
   bool vncap_insecure = false;
+  unsigned max_pending = 0, max_pending_per_address = 0;
+  std::vector<Network> exempt_networks;  // from the second of these, and from the delay of wrong logins
   std::chrono::milliseconds vncap_backend_timeout{};
   std::string flash_policy_listen;  // "ADDRESS:PORT"; empty: none
 

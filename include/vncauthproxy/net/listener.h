@@ -28,6 +28,7 @@ class Acceptor {
   Acceptor(Loop& loop, base::Fd listener, Accepted accepted);
 
   int fd() const { return listener_.get(); }
+  void pause(bool on);  // what comes meanwhile waits in the listen queue
 
  private:
   void accept_one();
@@ -36,6 +37,7 @@ class Acceptor {
   Accepted accepted_;
   Watch readable_;
   Timer rest_over_;
+  bool paused_ = false;
   bool complained_ = false;
 };
 
