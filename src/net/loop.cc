@@ -85,7 +85,11 @@ void Watch::arm(bool on) {
 }
 
 void Watch::wake() {
-  if (armed_) event_active(get(), 0, 0);
+  if (!armed_) return;
+  event_active(get(), 0, 0);
+  // Else libevent would call back in this turn still, and again for as long as each callback wakes its watch:
+  // a peer that feeds it would keep all others from theirs.
+  event_base_loopcontinue(event_get_base(get()));
 }
 
 Timer::Timer(Loop& loop, Callback callback) : Event(loop, -1, EV_TIMEOUT, std::move(callback)) {}
