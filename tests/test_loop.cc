@@ -137,8 +137,6 @@ void a_new_descriptor_of_an_old_number_is_watched(Fixture& f) {
   assert_true(f.calls < 100);
 }
 
-<<<<<<< HEAD
-=======
 // One that wakes itself for as long as a peer feeds it must not keep others from their turn.
 void what_is_woken_waits_for_the_next_turn(Fixture& f) {
   constexpr unsigned kMost = 1000;
@@ -164,28 +162,6 @@ void what_is_woken_waits_for_the_next_turn(Fixture& f) {
   assert_in_range(at_timer, 1, 10);
 }
 
-milliseconds cpu_time() {
-  timespec time{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return milliseconds(time.tv_sec * 1000 + time.tv_nsec / 1000000);
-}
-
-// A child that was forked a moment ago has all of its parent's descriptors still; the duplicate stands for
-// it.
-void a_closed_descriptor_wakes_nobody_though_a_child_has_it(Fixture& f) {
-  f.watch_reading();
-  f.watch->arm();
-  turn(f.loop);
-  const base::Fd childs(::dup(f.pair.first.get()));
-  f.say('x');
-  f.watch.reset();
-  f.pair.first.reset();
-  const milliseconds before = cpu_time();
-  run_for(f.loop, milliseconds(300));
-  assert_true(cpu_time() - before < milliseconds(100));
-}
-
->>>>>>> 0807957 (net: a woken watch waits for the next turn of the loop)
 void one_watch_may_end_another_that_is_due(Fixture& f) {
   f.watch = std::make_unique<Watch>(f.loop, f.pair.first.get(), Watch::For::reading, [&f] {
     ++f.calls;
@@ -371,11 +347,7 @@ int main() {
       TEST(Fixture, reading_and_writing_are_watched_apart),
       TEST(Fixture, a_watch_may_end_itself),
       TEST(Fixture, a_new_descriptor_of_an_old_number_is_watched),
-<<<<<<< HEAD
-=======
       TEST(Fixture, what_is_woken_waits_for_the_next_turn),
-      TEST(Fixture, a_closed_descriptor_wakes_nobody_though_a_child_has_it),
->>>>>>> 0807957 (net: a woken watch waits for the next turn of the loop)
       TEST(Fixture, one_watch_may_end_another_that_is_due),
       TEST(Fixture, a_timer_fires_once),
       TEST(Fixture, a_timer_waits_its_time_and_starts_anew),

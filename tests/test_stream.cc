@@ -20,6 +20,7 @@
 #include "tests/support/pattern.h"
 #include "tests/support/peer.h"
 #include "tests/support/tls_client.h"
+#include "tests/support/tls_record.h"
 
 #include "tests/support/cmocka_cxx.h"
 
@@ -550,6 +551,92 @@ void renegotiation_is_refused(Fixture& f) {
   assert_false(::SSL_is_init_finished(f.client->ssl()) && !f.client->failed);
 }
 
+// ---- TLS: peers that feed us without end
+
+bool update_keys(Fixture& f, int count) {
+  for (int i = 0; i < count; ++i)
+    if (!f.client->update_key()) return false;
+  return true;
+}
+
+// Others have their turn between two portions, however fast a client is.
+void a_read_takes_a_portion_of_records(Fixture& f) {
+  f.make_tls();
+  f.shake_hands();
+  constexpr size_t kRecords = 1000;
+  for (size_t i = 0; i < kRecords; ++i) f.client->write("x");
+  const IoStatus status = f.await_read();
+  const size_t portion = f.got.size();
+  assert_true(is(status, IoStatus::ok));
+  assert_in_range(portion, 1, kRecords / 10);
+  const bool all = f.converse([&f] { return f.got.size() == kRecords; });
+  assert_true(all);
+}
+
+void a_few_key_updates_between_data_are_fine(Fixture& f) {
+  f.make_tls({TLS1_3_VERSION, TLS1_3_VERSION});
+  f.shake_hands();
+  for (const char* word : {"one", "two", "three"}) {
+    f.got.clear();
+    const bool updated = update_keys(f, 32);
+    f.client->write(word);
+    const bool heard = f.converse([&] { return f.got == word; });
+    assert_true(updated && heard);
+  }
+  f.stream->write(as_bytes("and back"));
+  const bool back = f.converse([&f] { return f.client->got == "and back"; });
+  assert_true(back);
+}
+
+void too_many_key_updates_end_it(Fixture& f) {
+  for (const bool with_data_behind : {false, true}) {
+    f.make_tls({TLS1_3_VERSION, TLS1_3_VERSION});
+    f.shake_hands();
+    const bool updated = update_keys(f, 33);
+    if (with_data_behind) f.client->write("x");
+    const bool over = f.converse([&f] { return f.last == IoStatus::error; });
+    const bool told = f.stream->trouble() == "TLS: more than 32 key updates without data between";
+    assert_true(updated && over);
+    assert_true(told);
+    assert_true(is(f.read(), IoStatus::error));
+  }
+}
+
+// The engine then writes nothing before it has the other half, and a loop that waits for the socket to take
+// something would never rest.
+void half_a_key_update_is_the_end_of_writing(Fixture& f) {
+  f.make_tls({TLS1_3_VERSION, TLS1_3_VERSION, nullptr, "TLS_AES_128_GCM_SHA256"});
+  f.shake_hands();
+  static const std::string half("\x18\0\0\x01", 4);
+  const bool sent = f.client->peer.send_all(
+      testing::first_record(f.client->traffic_secret, testing::kHandshakeRecord, half));
+  const Deadline deadline;
+  testing::wait_fd(f.stream->fd(), POLLIN, deadline);
+  const IoStatus read = f.read();
+  const Io io = f.stream->write(as_bytes("to nobody"));
+  assert_true(sent);
+  assert_true(is(read, IoStatus::again));
+  assert_true(is(io.status, IoStatus::error));
+}
+
+// A client that does not read: its answers are kept up to a limit, then it is not read either, and once it
+// reads all goes on.
+void a_client_that_is_owed_many_answers_is_not_read(Fixture& f) {
+  constexpr size_t kRounds = 3000;
+  f.make_tls({TLS1_3_VERSION, TLS1_3_VERSION}, 16384);
+  f.shake_hands();
+  bool updated = true;
+  for (size_t i = 0; i < kRounds; ++i) {
+    updated = update_keys(f, 16) && f.client->write("x") && updated;
+    f.read();
+  }
+  const size_t taken = f.got.size();
+  const bool all = f.converse([&f] { return f.got.size() == kRounds; });
+  assert_true(updated);
+  assert_in_range(taken, 1, kRounds / 3);
+  assert_true(all);
+}
+
 }  // namespace
 }  // namespace vncauthproxy::net
 
@@ -580,6 +667,11 @@ int main() {
       TEST(Fixture, only_ecdhe_with_aead_is_spoken),
       TEST(Fixture, nothing_can_be_resumed_or_compressed),
       TEST(Fixture, renegotiation_is_refused),
+      TEST(Fixture, a_read_takes_a_portion_of_records),
+      TEST(Fixture, a_few_key_updates_between_data_are_fine),
+      TEST(Fixture, too_many_key_updates_end_it),
+      TEST(Fixture, half_a_key_update_is_the_end_of_writing),
+      TEST(Fixture, a_client_that_is_owed_many_answers_is_not_read),
   };
   return vncauthproxy::testing::run_group("stream", tests);
 }

@@ -57,10 +57,10 @@ void ControlConn::ready() {
 void ControlConn::readable() {
   const std::span<char> free = room_.subspan(filled_);
   const Io io = stream_.read({reinterpret_cast<uint8_t*>(free.data()), free.size()});
-  if (io.status == IoStatus::again) return;
+  if (io.status == IoStatus::again && !stream_.clogged()) return;
   if (io.status != IoStatus::ok) {
     // A peer that said nothing has nothing to be told; one whose request has no end is told so.
-    if (filled_ == 0 || io.status == IoStatus::error) return host_.closed(*this);
+    if (filled_ == 0 || io.status != IoStatus::end) return host_.closed(*this);
     return refuse({FailureCode::bad_request, "the request is not complete"});
   }
   filled_ += io.count;
@@ -152,7 +152,8 @@ void ControlConn::linger() {
   const Io io = stream_.read(waste);
   lingered_ += io.count;
   base::wipe(std::span<uint8_t>(waste));
-  if (io.status == IoStatus::again || (io.status == IoStatus::ok && lingered_ < kMaxLinger)) return;
+  if (io.status == IoStatus::again && !stream_.clogged()) return;
+  if (io.status == IoStatus::ok && lingered_ < kMaxLinger) return;
   host_.closed(*this);
 }
 

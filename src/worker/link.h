@@ -35,6 +35,8 @@ class Link {
   net::Io receive(std::span<uint8_t> into);
   // Something can be received that no Watch will tell of.
   bool pending() const;
+  // Nothing is received until what is owed is flushed: see net::Stream.
+  bool clogged() const { return stream_.clogged(); }
   // Why receive() failed, for the log: "" when the connection just broke.
   std::string trouble() const;
 

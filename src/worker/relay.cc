@@ -164,6 +164,7 @@ void Relay::viewer_writable() {
 }
 
 void Relay::settle_viewer() {
+  watch_input();
   if (viewer_settled_) return;
   const bool owed = viewer_is_owed();
   viewer_write_.arm(owed);
@@ -238,13 +239,17 @@ void Relay::settle_backend() {
   const bool owed = !owed_to_backend_.empty();
   if (!owed) owed_to_backend_ = {};
   backend_write_.arm(owed);
-  viewer_read_.arm(viewer_open_ && !owed);
+  watch_input();
   if (owed) watch_stall();
   if (viewer_.pending()) viewer_read_.wake();
   if (viewer_open_ || owed || backend_settled_) return;
   ::shutdown(backend_.get(), SHUT_WR);
   backend_settled_ = true;
   end_if_settled();
+}
+
+void Relay::watch_input() {
+  viewer_read_.arm(viewer_open_ && owed_to_backend_.empty() && !viewer_.clogged());
 }
 
 // ---- the end

@@ -70,6 +70,7 @@ class Relay {
   void send_to_backend(base::Bytes bytes);
   void backend_writable();
   void settle_backend();
+  void watch_input();
 
   // An end of stream or a failure of one peer: what the other is owed is still delivered.
   void backend_ended(net::IoStatus how);

@@ -211,6 +211,8 @@ void ViewerSide::read_handshake(Candidate& candidate) {
   }
   if (candidate.link->frames() > kMaxFrames)
     return fail(candidate, {base::ErrorCode::too_large, "too many frames before it authenticated"});
+  if (candidate.link->clogged())
+    return fail(candidate, {base::ErrorCode::too_large, "asks for answers and does not read them"});
   if (io.status == IoStatus::again) return;
   candidate.filled += io.count;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // TLS toward viewers: what is spoken and what is not, options, certificates that come, go, expire or are
 // none.
+#include <openssl/err.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,9 @@ namespace vncauthproxy::testing {
 namespace {
 
 struct Fixture : WsStage {};
+struct WithControlTls : Fixture {
+  Daemon second{{.options = {"--enable-ssl", "--cert-file", cert_file(), "--key-file", key_file()}}};
+};
 
 Wire connect(uint16_t port, const WireOffer& offer) {
   return Wire(Socket::connect("127.0.0.1", port), offer);
@@ -115,6 +119,76 @@ void clients_that_leave_early(Fixture& f) {
   }
   WsViewer viewer = f.viewer(kWss, port);
   f.check(viewer.log_in(kViewerSecret) == Verdict::admitted && viewer.echoes("hello"), "the viewer");
+}
+
+// ---- key updates: each costs us more than the peer, and may ask for an answer
+
+// False when the peer is gone, or takes nothing for so long.
+bool update_keys(const Wire& wire, unsigned count, milliseconds patience = seconds(20)) {
+  SSL* const tls = const_cast<Wire&>(wire).tls();
+  for (unsigned i = 0; i < count; ++i) {
+    if (SSL_key_update(tls, SSL_KEY_UPDATE_REQUESTED) != 1) return false;
+    for (;;) {
+      ERR_clear_error();
+      const int result = SSL_do_handshake(tls);
+      if (result == 1) break;
+      if (SSL_get_error(tls, result) != SSL_ERROR_WANT_WRITE) return false;
+      if (!wait_fd(wire.socket.get(), POLLOUT, patience)) return false;
+    }
+  }
+  return true;
+}
+
+bool ends(Wire& wire) {
+  Got how = Got::nothing;
+  wire.read_to_end(&how);
+  return how == Got::end || how == Got::reset;
+}
+
+void key_updates_without_data_end_it(Fixture& f) {
+  constexpr std::string_view kWhy = "TLS: more than 32 key updates without data between";
+  for (const Kind& kind : {kTls, kWss}) {
+    const uint16_t port = f.forwarding(kind);
+    Wire stranger = connect(port, {});
+    const size_t log_before = f.daemon.log_size();
+    update_keys(stranger, 100);
+    f.check_kind(ends(stranger), kind, "one who has not logged in");
+    f.check_kind(f.daemon.wait_log(kWhy, {}, log_before), kind, "the log says why");
+    WsViewer viewer = f.viewer(kind, port);
+    f.check_kind(viewer.log_in(kViewerSecret) == Verdict::admitted, kind, "a viewer");
+    f.check_kind(update_keys(viewer.wire, 32) && viewer.echoes("hello"), kind, "as many as is reasonable");
+    f.check_kind(update_keys(viewer.wire, 32) && viewer.echoes("hello"), kind, "and again");
+    const size_t session_log = f.daemon.log_size();
+    update_keys(viewer.wire, 100);
+    f.check_kind(ends(viewer.wire), kind, "one who has");
+    f.check_kind(f.daemon.wait_log(kWhy, {}, session_log), kind, "the log says why it ended");
+  }
+}
+
+void nor_at_the_control_port(WithControlTls& f) {
+  Wire fine(f.second.connect(), WireOffer{});
+  f.check(update_keys(fine, 32), "as many as is reasonable");
+  f.check(fine.send(Request{.destination_port = f.echo_backend.port()}.json()), "and a request");
+  f.check(parse_reply(fine.read_to_end()).ok(), "is answered");
+  Wire hostile(f.second.connect(), WireOffer{});
+  f.check(hostile.established(), "connected");
+  update_keys(hostile, 100);
+  const Deadline soon(seconds(5));  // half of what a request may take
+  f.check(ends(hostile) && !soon.passed(), "the end");
+}
+
+// It asks and asks, with data in between, and reads no answer.
+void answers_that_nobody_reads_are_bounded(Fixture& f) {
+  for (const Kind& kind : {kTls, kWss}) {
+    Recorder recorder;
+    const FakeBackend backend(record(&recorder));
+    WsViewer viewer = f.session(kind, backend, {}, 16384);
+    const long before = f.memory_kib();
+    unsigned rounds = 0;
+    while (rounds < 10'000 && update_keys(viewer.wire, 16, seconds(1)) && viewer.send("x")) ++rounds;
+    f.check_kind(rounds > 10, kind, "some are taken");
+    f.check_kind(f.memory_kib() < before + kMemorySlackKib, kind, "memory");
+  }
 }
 
 // ---- the key
@@ -352,14 +426,25 @@ void an_expired_certificate(Expired& f) {
 int main() {
   using namespace vncauthproxy::testing;
   const CMUnitTest tests[] = {
-      STAGED(Fixture, every_protocol_and_cipher),    STAGED(Fixture, every_cipher_with_an_rsa_key),
-      STAGED(Fixture, nothing_superfluous),          STAGED(Fixture, no_renegotiation),
-      STAGED(Fixture, clients_that_leave_early),     STAGED(Only13, the_oldest_version),
-      STAGED(Fixture, the_key_is_nowhere_else),      STAGED(OneCipher, ciphers_as_told),
-      STAGED(Fixture, options_that_make_no_sense),   STAGED(Fixture, a_key_that_others_can_read),
-      STAGED(Fixture, files_that_are_no_pair),       STAGED(Fixture, a_new_certificate_at_sighup),
-      STAGED(Fixture, a_bad_certificate_at_sighup),  STAGED(NoCertificate, without_a_certificate),
-      STAGED(Soon, a_certificate_that_expires_soon), STAGED(Expired, an_expired_certificate),
+      STAGED(Fixture, every_protocol_and_cipher),
+      STAGED(Fixture, every_cipher_with_an_rsa_key),
+      STAGED(Fixture, nothing_superfluous),
+      STAGED(Fixture, no_renegotiation),
+      STAGED(Fixture, key_updates_without_data_end_it),
+      STAGED(WithControlTls, nor_at_the_control_port),
+      STAGED(Fixture, answers_that_nobody_reads_are_bounded),
+      STAGED(Fixture, clients_that_leave_early),
+      STAGED(Only13, the_oldest_version),
+      STAGED(Fixture, the_key_is_nowhere_else),
+      STAGED(OneCipher, ciphers_as_told),
+      STAGED(Fixture, options_that_make_no_sense),
+      STAGED(Fixture, a_key_that_others_can_read),
+      STAGED(Fixture, files_that_are_no_pair),
+      STAGED(Fixture, a_new_certificate_at_sighup),
+      STAGED(Fixture, a_bad_certificate_at_sighup),
+      STAGED(NoCertificate, without_a_certificate),
+      STAGED(Soon, a_certificate_that_expires_soon),
+      STAGED(Expired, an_expired_certificate),
   };
   return run_group("tls", tests);
 }

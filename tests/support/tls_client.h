@@ -19,6 +19,7 @@ namespace vncauthproxy::testing {
 struct TlsOffer {
   int min = 0, max = 0;           // versions; 0: whatever OpenSSL has
   const char* ciphers = nullptr;  // up to TLS 1.2
+  const char* suites = nullptr;   // of TLS 1.3
 };
 
 class TlsClient {
@@ -43,6 +44,13 @@ class TlsClient {
     give_out();
     return ok;
   }
+  // Sends a KeyUpdate of TLS 1.3, and asks for one in return.
+  bool update_key() {
+    const bool ok =
+        ::SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_REQUESTED) == 1 && SSL_do_handshake(ssl_.get()) == 1;
+    give_out();
+    return ok;
+  }
   // Says goodbye in TLS, and no more.
   void close_notify() {
     ::SSL_shutdown(ssl_.get());
@@ -56,7 +64,8 @@ class TlsClient {
   size_t cipher_bytes = 0;
   bool closed = false;  // by close_notify
   bool failed = false;
-  int reason = 0;  // of OpenSSL, when failed
+  int reason = 0;              // of OpenSSL, when failed
+  std::string traffic_secret;  // of what it sends, at first (TLS 1.3)
 
  private:
   base::Handle<SSL> make(const TlsOffer& offer) {
@@ -65,7 +74,10 @@ class TlsClient {
     SSL_CTX_set_min_proto_version(context, offer.min);
     SSL_CTX_set_max_proto_version(context, offer.max);
     if (offer.ciphers != nullptr) ::SSL_CTX_set_cipher_list(context, offer.ciphers);
+    if (offer.suites != nullptr) ::SSL_CTX_set_ciphersuites(context, offer.suites);
+    SSL_CTX_set_keylog_callback(context, &TlsClient::take_secret);
     base::Handle<SSL> ssl(::SSL_new(context));
+    SSL_set_app_data(ssl.get(), this);
     in_ = ::BIO_new(::BIO_s_mem());
     out_ = ::BIO_new(::BIO_s_mem());
     if (!ssl || in_ == nullptr || out_ == nullptr) throw std::bad_alloc();
@@ -73,6 +85,15 @@ class TlsClient {
     ::SSL_set_bio(ssl.get(), in_, out_);
     ::SSL_set_connect_state(ssl.get());
     return ssl;
+  }
+  // "CLIENT_TRAFFIC_SECRET_0 <random> <secret>", in hex.
+  static void take_secret(const SSL* ssl, const char* line) {
+    const std::string_view text(line);
+    if (!text.starts_with("CLIENT_TRAFFIC_SECRET_0 ")) return;
+    std::string& secret = static_cast<TlsClient*>(SSL_get_app_data(ssl))->traffic_secret;
+    secret.clear();
+    for (size_t at = text.rfind(' ') + 1; at + 1 < text.size(); at += 2)
+      secret += static_cast<char>(std::stoi(std::string(text.substr(at, 2)), nullptr, 16));
   }
   void take_in() {
     char room[300000];  // larger than any packet

@@ -44,10 +44,13 @@ class Stream {
   // The next step of the TLS handshake; ok (count 0) once established. read() does it as well.
   Io handshake();
 
-  // As much as there is, up to into.size(). When a TLS stream fills `into` more may wait in it unseen by any
-  // Watch: see pending().
+  // As much as there is, up to into.size(), of TLS what one portion of records has. When a TLS stream fills
+  // `into` more may wait in it unseen by any Watch: see pending().
   Io read(std::span<uint8_t> into);
   bool pending() const;
+  // A TLS peer has asked for many answers and does not read them: until they are flushed there is no reading,
+  // and a Watch for it would never rest.
+  bool clogged() const;
   // Plain: what the socket takes, which may be less than all. TLS: all of it is encrypted at once, or
   // `again`; then owes() tells whether the socket has taken it.
   // `more`: something follows at once, and may leave together with this.
@@ -64,6 +67,7 @@ class Stream {
 
  private:
   Io tls_failure(int result);
+  Io read_records(std::span<uint8_t> into);
 
   base::Fd socket_;
   std::unique_ptr<Gather> gather_;  // before ssl_: its BIO writes here
