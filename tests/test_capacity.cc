@@ -35,7 +35,7 @@ void each_limit_is_named(NoFixture&) {
   const std::string tiny = said(options, {32, RLIM_INFINITY});
   assert_string_equal(
       descriptors.c_str(),
-      "the limit of 4096 descriptors serves 3712 forwardings at once, the port range has room "
+      "the limit of 4096 descriptors serves 3744 forwardings at once, the port range has room "
       "for 5000\n");
   assert_string_equal(
       processes.c_str(),

@@ -648,7 +648,7 @@ void an_old_name_counts_in_full(Fixture& f) {
     const bool set = f.options().control_socket == "/s" && f.options().warnings.size() == 1;
     assert_true(set);
   }
-  assert_int_equal(f.parse("--s=9"), kRun);
+  assert_int_equal(f.parse("--se=9"), kRun);
   assert_int_equal(f.options().server_timeout.count(), 9000);
   assert_int_equal(f.parse("--soc=/s"), kUsageError);
   assert_int_equal(f.parse_file("socket /s\n"), kConfigError);

@@ -346,7 +346,8 @@ void requests_that_logged_in_do_not_count(Fixture& f) {
   f.check(works(f.daemon.request(request_with(f, "", ""))), "served beside 30 slow ones");
   mute.end_all();
   for (Socket& socket : waiting) {
-    const Reply reply = parse_reply(socket.read_to_end());
+    // The backend listens on, so it is tried again as long as --server-timeout lasts.
+    const Reply reply = parse_reply(socket.read_to_end(nullptr, seconds(60)));
     f.check(!reply.ok() && reply.code.starts_with("backend_"), reply.text);
   }
 }
@@ -366,7 +367,7 @@ void impatient_clients_harm_nobody(Fixture& f) {
     if (i % 2 == 0) control.reset();
   }
   mute.end_all();
-  f.check(f.daemon.wait_workers(1), "their workers end");
+  f.check(f.daemon.wait_workers(1, seconds(60)), "their workers end");
 }
 
 void proxy_address_is_what_was_configured(Fixture& f) {

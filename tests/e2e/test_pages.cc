@@ -637,7 +637,7 @@ void a_page_keeps_the_port_open_for_three_times_the_limit(OneSecond& f) {
   load_slowly(slow, seconds(8), [&] { return connection_refused("127.0.0.1", port); });
   const auto took = std::chrono::steady_clock::now() - begin;
   f.check(took > milliseconds(2500) && took < milliseconds(5000), "cut off at three times the limit");
-  f.check(f.daemon.wait_children(1, seconds(5)), "the worker is gone");
+  f.check(f.daemon.wait_workers(1, seconds(5)), "the worker is gone");
 }
 
 // Neither one that does not read, nor one that had all it asked for long ago.

@@ -22,7 +22,7 @@ struct Fixture : Stage {
 
   // The witness's forwarding is the first.
   bool has_ended() {
-    return check(daemon.wait_children(1), "the forwarding ends") &&
+    return check(daemon.wait_workers(1), "the forwarding ends") &&
            check(daemon.wait_log(daemon.forwarding(2) + "ended: Server connection lost: "), "and says why");
   }
   void check_closed(uint16_t port) {
@@ -109,7 +109,7 @@ void one_that_greets_in_another_way_is_another(Fixture& f) {
     const size_t from = f.daemon.log_size();
     backend.end_all();
     f.check(f.daemon.wait_log("lost: another server answers at 127.0.0.1:", {}, from), other.version);
-    f.check(f.daemon.wait_children(1), "the forwarding ends");
+    f.check(f.daemon.wait_workers(1), "the forwarding ends");
     f.check_closed(port);
   }
 }

@@ -376,7 +376,9 @@ void without_a_certificate(NoCertificate& f) {
   for (const char* type : {"vnc-wss", "vnc-tls"}) {
     const Reply reply = ask(type);
     f.check(reply.failed("unsupported_type"), reply.text);
-    f.check(reply.reason == std::string(type) + " not supported: the proxy has no certificate", reply.reason);
+    f.check(reply.reason == std::string(type) +
+                                " not supported: the proxy has no certificate, so there are vnc and vnc-ws",
+            reply.reason);
   }
   f.check(ask("vnc").ok(), "vnc works");
   WsViewer viewer = WsStage::viewer(kWs, ask("vnc-ws").port);
