@@ -156,8 +156,10 @@ void Forwardings::worker_ended(pid_t pid, int status) {
 
 void Forwardings::out_of_time(Forwarding& forwarding) {
   kill(forwarding);
+  // A worker ends each of its steps in time but the first: the resolver blocks.
   if (forwarding.state == State::starting)
-    return refuse(forwarding, FailureCode::backend_timeout, "the backend did not answer in time");
+    return refuse(forwarding, FailureCode::backend_timeout,
+                  "the backend did not answer in time (step: resolving)");
   if (forwarding.state != State::ending)
     base::log_error("F%u worker %d exceeded its deadline, killed", forwarding.id, forwarding.pid);
 }
