@@ -44,8 +44,8 @@ Result<void> give_log_to(uid_t uid, gid_t gid);
 void set_log_sink(std::function<void(LogLevel, std::string_view)> sink);
 // Each line begins with `prefix`, for a sink too.
 void set_log_prefix(std::string prefix);
-// The descriptor that the log's own target owns, for a forked child that closes all it does not know; -1: none. Whoever
-// closes it by number makes the log write to whatever gets that number next.
+// The descriptor that the log's own target owns, for a forked child that closes all it does not know; -1:
+// none. Whoever closes it by number makes the log write to whatever gets that number next.
 int log_descriptor();
 
 bool log_enabled(LogLevel level);
