@@ -112,11 +112,14 @@ rm "$pid_file"
 
 # ---- with the built daemon
 
-daemon=$(readlink -f "$BUILD/vncauthproxy" || :)
-if [ ! -x "$daemon" ]; then
+if [ ! -x "$BUILD/vncauthproxy" ]; then
   echo "there is no $BUILD/vncauthproxy"
   exit 1
 fi
+# Where everybody reaches it, as an installed one: the build may be below a home folder that is closed to others.
+daemon=$root/bin/vncauthproxy
+mkdir "$root/bin"
+cp "$BUILD/vncauthproxy" "$daemon"
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 listens() {  # PORT, on 127.0.0.1
   grep -q "^ *[0-9]*: 0100007F:$(printf %04X "$1") 00000000:0000 0A" /proc/net/tcp
