@@ -161,6 +161,31 @@ void takes_the_beginnings_people_use(Fixture& f) {
   assert_true(set);
 }
 
+// What was unambiguous to the old daemon stays so, whatever options have come since.
+void beginnings_of_the_old_daemon_keep_their_meaning(Fixture& f) {
+  struct {
+    const char* words;
+    bool (*holds)(const Options& options);
+  } const rows[] = {
+      {"--s=9", [](const Options& o) { return o.server_timeout.count() == 9000; }},
+      {"--max 30001", [](const Options& o) { return o.max_port == 30001; }},
+      {"--auth /u", [](const Options& o) { return o.auth_file == "/u"; }},
+      {"--proxy=127.0.0.1", [](const Options& o) { return o.proxy_listen_address == "127.0.0.1"; }},
+      {"--cert=/c", [](const Options& o) { return o.cert_file == "/c"; }},
+      {"--connect-t 7", [](const Options& o) { return o.connect_timeout.count() == 7000; }},
+  };
+  for (const auto& row : rows) {
+    const bool run = f.parse(row.words) == kRun;
+    if (!run || !row.holds(f.options())) fail_msg("%s: %d", row.words, run);
+  }
+  // Never were: several of the old daemon's options begin so.
+  for (const char* words : {"--connect 7", "--listen=x", "--l=x"})
+    assert_int_equal(f.parse(words), kUsageError);
+  // In full they are what they are.
+  assert_int_equal(f.parse("--spare-workers=7"), kRun);
+  assert_int_equal(f.options().spare_workers, 7);
+}
+
 void explains_what_is_wrong(Fixture& f) {
   struct {
     const char *words, *message;
@@ -648,7 +673,7 @@ void an_old_name_counts_in_full(Fixture& f) {
     const bool set = f.options().control_socket == "/s" && f.options().warnings.size() == 1;
     assert_true(set);
   }
-  assert_int_equal(f.parse("--se=9"), kRun);
+  assert_int_equal(f.parse("--s=9"), kRun);
   assert_int_equal(f.options().server_timeout.count(), 9000);
   assert_int_equal(f.parse("--soc=/s"), kUsageError);
   assert_int_equal(f.parse_file("socket /s\n"), kConfigError);
@@ -671,6 +696,7 @@ int main() {
       TEST(Fixture, takes_every_way_to_write_an_option),
       TEST(Fixture, sets_every_option),
       TEST(Fixture, takes_the_beginnings_people_use),
+      TEST(Fixture, beginnings_of_the_old_daemon_keep_their_meaning),
       TEST(Fixture, explains_what_is_wrong),
       TEST(Fixture, the_first_word_that_decides_decides),
       TEST(Fixture, leaves_argv_as_it_was),

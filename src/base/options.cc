@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <filesystem>
 #include <iterator>
 #include <map>
@@ -359,6 +360,37 @@ std::string to_string(const OldSpelling& old) {
   return std::string("-") + old.letter + (old.name == nullptr ? "" : std::string(", --") + old.name);
 }
 
+// The long options of snf-vncauthproxy 1.7. Beginnings that named one of them still do, also where options
+// that came later begin alike.
+constexpr const char* kOldDaemons[] = {"help",
+                                       "debug",
+                                       "log",
+                                       "pid-file",
+                                       "listen-address",
+                                       "listen-port",
+                                       "server-timeout",
+                                       "connect-retries",
+                                       "retry-wait",
+                                       "connect-timeout",
+                                       "min-port",
+                                       "max-port",
+                                       "enable-ssl",
+                                       "cert-file",
+                                       "key-file",
+                                       "auth-file",
+                                       "proxy-listen-address"};
+
+// Empty: a beginning of none, or of several.
+std::string_view old_daemons_option(std::string_view beginning) {
+  std::string_view found;
+  for (const std::string_view name : kOldDaemons) {
+    if (!name.starts_with(beginning)) continue;
+    if (!found.empty()) return {};
+    found = name;
+  }
+  return found;
+}
+
 constexpr int kLongBase = 256;  // what getopt_long() returns for row i is kLongBase + i
 
 const Row* row_named(std::string_view name) {
@@ -463,6 +495,7 @@ std::string meant_by_letters(const char* argument) {
 struct GetoptTable {
   std::string letters = ":";  // a missing value is told from an unknown option
   std::vector<option> names;
+  std::deque<std::string> beginnings;  // that are names of the table too
 
   // An old name counts only in full, so `args` are looked through for it: beginnings are those of today's.
   explicit GetoptTable(const std::vector<char*>& args) {
@@ -479,10 +512,21 @@ struct GetoptTable {
       if (old.name != nullptr && is_in(args, old.name))
         names.push_back({old.name, required_argument, nullptr, old.letter});
     }
+    for (const std::string_view arg : args)
+      if (arg.starts_with("--")) add_beginning(std::string(arg.substr(2, arg.find('=') - 2)));
     names.push_back({});
   }
 
  private:
+  // A name that fits in full is not ambiguous to getopt_long().
+  void add_beginning(const std::string& beginning) {
+    const Row* const row = row_named(old_daemons_option(beginning));
+    if (row == nullptr || row_named(beginning) != nullptr) return;
+    option whole = names[static_cast<size_t>(row - kRows)];
+    whole.name = beginnings.emplace_back(beginning).c_str();
+    names.push_back(whole);
+  }
+
   static bool is_in(const std::vector<char*>& args, const std::string& name) {
     return std::any_of(args.begin(), args.end(), [option = "--" + name](const std::string_view arg) {
       return arg == option || arg.starts_with(option + "=");
