@@ -7,6 +7,7 @@
 
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/base/secret.h"
+#include "vncauthproxy/base/users.h"
 #include "vncauthproxy/net/unix_socket.h"
 
 namespace vncauthproxy::master {
@@ -19,6 +20,12 @@ using proto::Failure;
 using proto::FailureCode;
 
 constexpr size_t kMaxLinger = 4 * 1024 * 1024;
+
+// The name of a failed login, for the log. People type passwords into the wrong field, so only what may be a
+// name is shown.
+std::string shown_user(const std::string& user) {
+  return base::valid_user_name(user) ? "user \"" + user + "\"" : "the user is not shown: no valid name";
+}
 
 }  // namespace
 
@@ -74,7 +81,7 @@ void ControlConn::readable() {
 void ControlConn::requested(proto::Request request) {
   if (speech_.login && !host_.login_ok(request))
     return refuse({FailureCode::auth_failed, "vncauthproxy authentication failure: wrong user or password"},
-                  host_.login_failed(peer_), " (user \"" + base::escape(request.auth_user) + "\")");
+                  host_.login_failed(peer_), " (" + shown_user(request.auth_user) + ")");
   phase_ = Phase::pending;
   read_.arm(false);
   deadline_.stop();  // from here on the worker's counts

@@ -537,7 +537,7 @@ void secrets_are_nowhere_to_be_seen(Talkative& f) {
   // Every way to fail, each with a secret in it.
   f.daemon.request(
       Request{.destination_port = 1, .password = kViewerSecret, .server_password = kServerSecret});
-  f.daemon.request(Request{.destination_port = guarded.port(), .auth_user = "stranger"});
+  f.daemon.request(Request{.destination_port = guarded.port(), .auth_user = kLoginSecret});
   f.daemon.request(std::string("{\"password\": \"") + kViewerSecret + "\", \"type\": \"" + kServerSecret +
                    "x");
   f.daemon.request(std::string("{\"password\": \"") + kViewerSecret + "\" oops " + kServerSecret + "}");
