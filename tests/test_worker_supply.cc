@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -256,6 +257,23 @@ void never_kills_a_stranger(Fixture& f) {
   assert_true(alive);
 }
 
+// The nursery may die before it has read what it was told.
+void a_kill_outlives_the_nursery(Fixture& f) {
+  f.make(0);
+  f.use();
+  const pid_t worker = idle_child();
+  f.supply->kill(worker, 1);
+  ::kill(f.started[0], SIGKILL);
+  f.nursery.reset();
+  run_until(f.loop, [&f] { return f.started.size() == 2; });
+  const bool ended = run_until(f.loop, [&] {
+    f.supply->reap();
+    return std::find(f.ended.begin(), f.ended.end(), worker) != f.ended.end();
+  });
+  if (!ended) ::kill(worker, SIGKILL);
+  assert_true(ended);
+}
+
 // A nursery that does not read must not make the master wait, and gets everything in the end.
 void a_slow_nursery_loses_nothing(Fixture& f) {
   f.make(0);
@@ -275,11 +293,17 @@ void a_slow_nursery_loses_nothing(Fixture& f) {
 int main() {
   using namespace vncauthproxy::master;
   const CMUnitTest tests[] = {
-      TEST(Fixture, keeps_the_spares_it_is_told_to),         TEST(Fixture, forks_on_demand_with_no_spares),
-      TEST(Fixture, a_fork_that_fails_is_told_to_who_waits), TEST(Fixture, a_spare_that_dies_is_replaced),
-      TEST(Fixture, new_settings_dismiss_old_spares),        TEST(Fixture, a_dead_nursery_is_started_again),
-      TEST(Fixture, one_that_cannot_start_is_tried_again),   TEST(Fixture, nonsense_ends_the_nursery),
-      TEST(Fixture, kills_through_the_nursery_that_forked),  TEST(Fixture, never_kills_a_stranger),
+      TEST(Fixture, keeps_the_spares_it_is_told_to),
+      TEST(Fixture, forks_on_demand_with_no_spares),
+      TEST(Fixture, a_fork_that_fails_is_told_to_who_waits),
+      TEST(Fixture, a_spare_that_dies_is_replaced),
+      TEST(Fixture, new_settings_dismiss_old_spares),
+      TEST(Fixture, a_dead_nursery_is_started_again),
+      TEST(Fixture, one_that_cannot_start_is_tried_again),
+      TEST(Fixture, nonsense_ends_the_nursery),
+      TEST(Fixture, kills_through_the_nursery_that_forked),
+      TEST(Fixture, never_kills_a_stranger),
+      TEST(Fixture, a_kill_outlives_the_nursery),
       TEST(Fixture, a_slow_nursery_loses_nothing),
   };
   return vncauthproxy::testing::run_group("worker_supply", tests);

@@ -106,6 +106,7 @@ void WorkerSupply::take(const ipc::Message& message, std::vector<base::Fd> descr
   if (const auto* log = std::get_if<ipc::Log>(&message)) return base::log_line(log->level, log->text);
   if (const auto* died = std::get_if<ipc::Died>(&message)) {
     std::erase_if(spares_, [pid = died->pid](const Spare& spare) { return spare.pid == pid; });
+    condemned_.erase(died->pid);
     events_.ended(died->pid, died->status);
     return top_up();
   }
@@ -136,7 +137,10 @@ void WorkerSupply::lost(const std::string& why) {
   queued_.clear();
   spares_.clear();
   under_way_ = 0;
-  if (pid_ > 0) ::kill(pid_, SIGKILL);  // ours until reap() has seen its end
+  if (pid_ > 0) {
+    ::kill(pid_, SIGKILL);  // ours until reap() has seen its end
+    dying_.insert(std::exchange(pid_, 0));
+  }
   const auto lived = base::Clock::now() - started_;
   retry_.start(lived < kRetry ? kRetry : std::chrono::milliseconds(0));
 }
@@ -167,8 +171,19 @@ void WorkerSupply::set_waiting(size_t requests) {
 
 void WorkerSupply::kill(pid_t pid, uint32_t nursery) {
   if (pid <= 0) return;
+  condemned_.insert(pid);
   if (nursery == number_ && channel_) return send(ipc::Kill{pid});
+  kill_own(pid);
+}
+
+// Of a nursery that died. As long as that one was not reaped its children are not all ours yet.
+void WorkerSupply::kill_own(pid_t pid) {
   if (is_own_child(pid)) ::kill(pid, SIGKILL);
+}
+
+// It may have died before it read whom to kill.
+void WorkerSupply::nursery_reaped() {
+  for (const pid_t pid : condemned_) kill_own(pid);
 }
 
 void WorkerSupply::kill_all() {
@@ -192,10 +207,13 @@ void WorkerSupply::write_queued() {
 void WorkerSupply::reap() {
   int status = 0;
   for (pid_t pid = ::waitpid(-1, &status, WNOHANG); pid > 0; pid = ::waitpid(-1, &status, WNOHANG)) {
-    if (pid == pid_)
-      pid_ = 0;
-    else
-      events_.ended(pid, status);
+    if (pid == pid_ || dying_.erase(pid) != 0) {
+      if (pid == pid_) pid_ = 0;
+      nursery_reaped();
+      continue;
+    }
+    condemned_.erase(pid);
+    events_.ended(pid, status);
   }
 }
 

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "vncauthproxy/base/clock.h"
@@ -69,6 +70,8 @@ class WorkerSupply {
   void top_up();
   void send(const ipc::Message& message);
   void write_queued();
+  void kill_own(pid_t pid);
+  void nursery_reaped();
   base::Result<void> send_settings();
 
   net::Loop& loop_;
@@ -79,9 +82,11 @@ class WorkerSupply {
 
   base::Fd channel_;  // none: no nursery runs
   std::unique_ptr<net::Watch> readable_, writable_;
-  std::deque<ipc::Packet> queued_;  // what the socket did not take yet
-  pid_t pid_ = 0;
-  uint32_t number_ = 0;  // of the nursery that runs; 0: none was started yet
+  std::deque<ipc::Packet> queued_;       // what the socket did not take yet
+  pid_t pid_ = 0;                        // of the nursery that runs
+  std::unordered_set<pid_t> dying_;      // nurseries before it, not reaped yet
+  std::unordered_set<pid_t> condemned_;  // to be killed, and not reaped yet
+  uint32_t number_ = 0;                  // of the nursery that runs; 0: none was started yet
   base::Clock::time_point started_;
 
   std::vector<Spare> spares_;

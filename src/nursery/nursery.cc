@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "nursery/nursery.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -146,10 +147,11 @@ Result<void> Nursery::adopt(ipc::Settings settings) {
   return {};
 }
 
-// fork(2) as such: the child is a spare at once and never returns here.
+// The child is a spare at once and never returns here. Each call is answered, or the master would wait for
+// ever.
 void Nursery::give_birth() {
   auto ends = base::socket_pair(SOCK_SEQPACKET);
-  if (!ends) return tell(ipc::NotBorn{errno});
+  if (!ends) return tell(ipc::NotBorn{EMFILE});
   const pid_t pid = ::fork();
   if (pid < 0) return tell(ipc::NotBorn{errno});
   if (pid == 0) worker::be_spare(std::move(ends->second), std::move(tls_));
@@ -157,8 +159,8 @@ void Nursery::give_birth() {
   ends->second.reset();
   const ipc::Packet packet = ipc::encode(ipc::Born{pid, settings_});
   const int end = ends->first.get();
-  // The master is gone when this fails; the next look at the channel tells.
-  (void)ipc::send_packet(channel_.get(), packet.content(), {&end, 1});
+  // Too many descriptors may be on their way (ETOOMANYREFS). The spare ends with its channel.
+  if (!ipc::send_packet(channel_.get(), packet.content(), {&end, 1})) tell(ipc::NotBorn{EMFILE});
 }
 
 // Its number is its own until it is reaped here, so nobody else is ever hit.
@@ -210,6 +212,8 @@ int run() {
     return 2;
   }
   base::Fd channel(kChannel);
+  // What is told here must arrive, so that a slow master is waited for; it never waits for the nursery.
+  ::fcntl(kChannel, F_SETFL, 0);
   base::set_log_sink(send_to_master);
   net::use_wiping_tls_allocator();
   base::set_process_title("vncauthproxy: nursery");

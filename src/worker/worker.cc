@@ -82,15 +82,20 @@ std::optional<ipc::Handover> wait_for_handover(int channel) {
   auto handover = ipc::decode_handover(base::Bytes(room).first(packet->size), std::move(packet->descriptors));
   base::wipe(std::span<uint8_t>(room).first(packet->size));
   if (handover) return std::move(*handover);
-  const ipc::Packet complaint = ipc::encode(ipc::Log{base::LogLevel::error, handover.error().detail});
-  (void)ipc::send_packet(channel, complaint.content());
+  base::log_error("%s", handover.error().detail.c_str());
   return std::nullopt;
 }
 
 }  // namespace
 
 void be_spare(base::Fd channel, net::TlsServer tls) {
-  close_all_but(channel.get());
+  const int to_master = channel.get();
+  close_all_but(to_master);
+  // The nursery's own way to the log was closed just now.
+  base::set_log_sink([to_master](base::LogLevel level, std::string_view text) {
+    const ipc::Packet packet = ipc::encode(ipc::Log{level, std::string(text)});
+    (void)ipc::send_packet(to_master, packet.content());
+  });
   restore_signals();
   limit_resources();
   base::set_process_title("vncauthproxy: spare");
@@ -100,9 +105,6 @@ void be_spare(base::Fd channel, net::TlsServer tls) {
   if (!handover) ::_exit(0);
   base::set_log_prefix("F" + std::to_string(handover->id) + " ");
   Session session(loop, std::move(*handover), std::move(channel), std::move(tls));
-  base::set_log_sink([&session](base::LogLevel level, std::string_view text) {
-    session.channel().send(ipc::Log{level, std::string(text)});
-  });
   net::Signal terminate(loop, SIGTERM, [&session] { session.stop("terminated by SIGTERM", kGrace); });
   session.start();
   loop.run();
