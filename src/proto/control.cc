@@ -161,6 +161,17 @@ std::string_view to_string(FailureCode code) {
   return kCodeWords[static_cast<size_t>(code)];
 }
 
+namespace {
+
+// In one string: of a sum of strings here g++ 14 says, wrongly, that it overflows.
+std::string more_than(size_t limit, std::string_view unit) {
+  std::string text = "a request of more than ";
+  text.append(std::to_string(limit)).append(" ").append(unit);
+  return text;
+}
+
+}  // namespace
+
 base::Result<bool> ObjectFramer::feed(std::string_view chunk) {
   for (const char c : chunk) {
     if (failed_ || phase_ == Phase::done) break;
@@ -172,9 +183,7 @@ base::Result<bool> ObjectFramer::feed(std::string_view chunk) {
 }
 
 base::Result<void> ObjectFramer::take(char c) {
-  if (seen_ == kMaxRequestBytes)
-    return Error{ErrorCode::too_large,
-                 "a request of more than " + std::to_string(kMaxRequestBytes) + " bytes"};
+  if (seen_ == kMaxRequestBytes) return Error{ErrorCode::too_large, more_than(kMaxRequestBytes, "bytes")};
   ++seen_;
   if (marked_ < kByteOrderMark.size() && marked_ + 1 == seen_ && c == kByteOrderMark[marked_]) {
     ++marked_;
@@ -187,9 +196,7 @@ base::Result<void> ObjectFramer::take(char c) {
   } else if (c == '"' && phase_ == Phase::inside) {
     in_string_ = true;
   } else if (c == '{' || (c == '[' && phase_ == Phase::inside)) {
-    if (depth_ == kMaxRequestDepth)
-      return Error{ErrorCode::too_large,
-                   "a request of more than " + std::to_string(kMaxRequestDepth) + " levels"};
+    if (depth_ == kMaxRequestDepth) return Error{ErrorCode::too_large, more_than(kMaxRequestDepth, "levels")};
     ++depth_;
     phase_ = Phase::inside;
   } else if ((c == '}' || c == ']') && phase_ == Phase::inside) {
