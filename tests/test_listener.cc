@@ -16,6 +16,7 @@
 #include "tests/support/descriptors.h"
 #include "tests/support/loop_until.h"
 #include "tests/support/peer.h"
+#include "tests/support/socket.h"
 #include "vncauthproxy/base/log.h"
 
 #include "tests/support/cmocka_cxx.h"
@@ -94,8 +95,8 @@ struct Fixture {
   bool says(std::string_view text) const { return detail.find(text) != detail.npos; }
 
   // Accepts at 127.0.0.1, up to `most` and then no more.
-  void accept_connections() {
-    listen({"127.0.0.1"}, 0);
+  void accept_connections(uint16_t at = 0) {
+    listen({"127.0.0.1"}, at);
     port = port_of(0);
     acceptor = std::make_unique<Acceptor>(loop, std::move(ours[0]), [this](Fd fd, const Endpoint& peer) {
       accepted.push_back(std::move(fd));
@@ -353,6 +354,38 @@ void peers_that_are_gone_do_no_harm(Fixture& f) {
   assert_true(reached);
 }
 
+void shut_it_refuses_and_keeps_the_port(Fixture& f) {
+  f.accept_connections(testing::find_free_range(1));
+  for (int round = 0; round < 3; ++round) {
+    f.connect(2);  // not accepted yet
+    f.acceptor->shut();
+    const unsigned turns = run_for(f.loop, milliseconds(100));
+    assert_true(turns < 60);  // nothing wakes the loop
+    const bool refused = !connect_loopback(f.port);
+    assert_true(refused);
+    const bool resumed = f.acceptor->reopen();
+    assert_true(resumed);
+    f.connect(1);
+    const size_t expected = static_cast<size_t>(round) + 1;
+    const bool accepted = run_until(f.loop, [&] { return f.accepted.size() == expected; });
+    assert_true(accepted);
+    assert_int_equal(int_option(f.accepted.back().get(), IPPROTO_TCP, TCP_NODELAY), 1);
+  }
+}
+
+void shut_it_may_lose_the_port(Fixture& f) {
+  f.accept_connections(testing::find_free_range(1));
+  f.acceptor->shut();
+  f.clients.push_back(stranger({"127.0.0.1"}, f.port));
+  const bool theirs = static_cast<bool>(f.clients.back());
+  const bool resumed = f.acceptor->reopen();
+  f.clients.clear();
+  const bool resumed_then = f.acceptor->reopen();
+  assert_true(theirs);
+  assert_false(resumed);
+  assert_true(resumed_then);
+}
+
 void without_descriptors_it_rests_and_recovers(Fixture& f) {
   f.accept_connections();
   f.connect(3);
@@ -416,6 +449,8 @@ int main() {
       TEST(Fixture, connections_of_this_machine_are_not_paced),
       TEST(Fixture, accepts_one_each_turn),
       TEST(Fixture, peers_that_are_gone_do_no_harm),
+      TEST(Fixture, shut_it_refuses_and_keeps_the_port),
+      TEST(Fixture, shut_it_may_lose_the_port),
       TEST(Fixture, without_descriptors_it_rests_and_recovers),
       TEST(Fixture, may_go_while_it_rests),
   };

@@ -103,7 +103,8 @@ void Broker::set_times(Forwarding& forwarding) const {
       own_choice ? request.connect_timeout : capped(request.connect_timeout, options_.connect_timeout);
   forwarding.auth_timeout = capped(request.auth_timeout, options_.auth_timeout);
   forwarding.viewer_time =
-      kTimesForPages * forwarding.connect_timeout + forwarding.auth_timeout + kViewerSteps;
+      kTimesForPages * forwarding.connect_timeout +
+      options_.auth_attempts * (forwarding.auth_timeout + kViewerSteps + forwarding.auth_timeout);
 }
 
 // What is done otherwise than the request may have meant, for people.

@@ -107,6 +107,19 @@ void Acceptor::pause(bool on) {
   readable_.arm(!on);
 }
 
+// Linux takes a listening socket that is shut down back to where it was after bind().
+void Acceptor::shut() {
+  rest_over_.stop();
+  readable_.arm(false);
+  ::shutdown(listener_.get(), SHUT_RD);
+}
+
+bool Acceptor::reopen() {
+  if (::listen(listener_.get(), kBacklog) != 0) return false;
+  readable_.arm(!paused_);
+  return true;
+}
+
 void Acceptor::accept_one() {
   Endpoint peer;
   peer.length = sizeof peer.storage;

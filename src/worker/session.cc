@@ -163,7 +163,7 @@ bool Session::take_tls_key() {
 
 void Session::viewer_verified(VerifiedViewer viewer) {
   viewer_.emplace(std::move(viewer));
-  viewer_side_.reset();
+  if (!viewer_side_->has_losers()) viewer_side_.reset();
   handover_.password.wipe();
   tls_ = {};
   viewer_->link.forget_key();
@@ -216,6 +216,7 @@ void Session::end(std::string reason) {
     ended.from_viewer = relay_->from_viewer();
     ended.relayed = std::chrono::duration_cast<std::chrono::milliseconds>(base::Clock::now() - relay_since_);
   }
+  if (relay_ && viewer_side_) viewer_side_->stop(ViewerSide::kTooLate);
   if (orphaned_) base::log_info("%s", ipc::summary(ended, viewer_name_).c_str());
   channel_.send(ended);
   enter(Phase::over);

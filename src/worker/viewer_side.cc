@@ -75,7 +75,13 @@ struct ViewerSide::Candidate {
     if (browses()) return door->idle() ? Progress::had_its_pages : Progress::asks_for_pages;
     return door->secured() ? Progress::in_tls : Progress::none;
   }
+  bool at_the_password() const { return !door && handshake.stage() == Stage::response; }
   bool browses() const { return door && door->browses(); }
+  void lose() {
+    has_lost = true;
+    handshake.forget_trial();
+    link->forget_key();
+  }
   // Has the peer taken some of what is on its way since `seen`, which is what was on its way then? What the
   // kernel holds may take a slow network long.
   bool takes_more(size_t& seen) const {
@@ -92,6 +98,7 @@ struct ViewerSide::Candidate {
   std::array<uint8_t, 256> input;
   size_t filled = 0;
   unsigned timed = UINT_MAX;  // the steps its deadline was set for
+  bool has_lost = false;      // another one was first
   size_t seen_by_deadline = SIZE_MAX, seen_by_port = SIZE_MAX;
   net::Watch read, write;
   net::Timer deadline;
@@ -110,7 +117,8 @@ ViewerSide::ViewerSide(net::Loop& loop, ipc::Handover& handover, const net::TlsS
       pages_(std::move(handover.web)),
       port_deadline_(loop, [this] { port_is_due(); }),
       opened_(Clock::now()),
-      last_page_(opened_ - kStepTimeout) {
+      last_page_(opened_ - kStepTimeout),
+      expected_until_(opened_) {
   for (base::Fd& listener : std::exchange(handover.listeners, {}))
     acceptors_.push_back(std::make_unique<net::Acceptor>(
         loop, std::move(listener),
@@ -122,9 +130,13 @@ ViewerSide::~ViewerSide() = default;
 
 void ViewerSide::admit(base::Fd socket, const base::Endpoint& peer) {
   note(base::LogLevel::info, peer, "Connection from " + peer.to_string());
+  const auto turn_away = [&](const char* why) {
+    note(base::LogLevel::warning, peer, "viewer " + peer.to_string() + " refused: " + why);
+  };
   if (handover_.client_address && !handover_.client_address->contains(peer))
-    return note(base::LogLevel::warning, peer,
-                "viewer " + peer.to_string() + " refused: the viewer has to come from somewhere else");
+    return turn_away("the viewer has to come from somewhere else");
+  if (port_ == Port::open_again && !is_expected(peer))
+    return turn_away("the port is open for another try of somebody else");
   make_room(peer);
   Candidate& candidate = *candidates_.emplace_back(std::make_unique<Candidate>(
       *this, tls_ ? net::Stream(std::move(socket), tls_) : net::Stream(std::move(socket)), peer));
@@ -147,11 +159,11 @@ void ViewerSide::make_room(const base::Endpoint& newcomer) {
 
 void ViewerSide::arm_deadline(Candidate& candidate) {
   if (std::exchange(candidate.timed, candidate.steps()) == candidate.steps()) return;
-  const bool person = !candidate.door && candidate.handshake.stage() == Stage::response;
-  candidate.deadline.start(person ? handover_.auth_timeout : milliseconds(kStepTimeout));
+  candidate.deadline.start(candidate.at_the_password() ? handover_.auth_timeout : milliseconds(kStepTimeout));
 }
 
 void ViewerSide::out_of_time(Candidate& candidate) {
+  if (candidate.has_lost) return tell_loser(candidate);
   if (candidate.browses()) {
     if (candidate.takes_more(candidate.seen_by_deadline)) return candidate.deadline.start(kStepTimeout);
     return drop(candidate);  // as a rule a connection that a browser kept for later
@@ -172,7 +184,7 @@ void ViewerSide::at_the_door(Candidate& candidate) {
   if (candidate.browses() && candidate.door->milestones() != milestones) last_page_ = Clock::now();
   switch (step) {
     case Door::Step::waiting:
-      if (acceptors_.empty() && candidate.browses()) return drop(candidate);
+      if (port_ == Port::shut && candidate.browses()) return drop(candidate);
       // One of the two: a peer that asks on and does not read would wake us for nothing.
       candidate.write.arm(candidate.door->wants_write());
       candidate.read.arm(!candidate.write.armed());
@@ -215,12 +227,20 @@ void ViewerSide::read_handshake(Candidate& candidate) {
     return fail(candidate, {base::ErrorCode::too_large, "asks for answers and does not read them"});
   if (io.status == IoStatus::again) return;
   candidate.filled += io.count;
+  if (candidate.has_lost) {
+    if (candidate.filled >= proto::kChallengeSize) return tell_loser(candidate);
+    if (candidate.link->pending()) candidate.read.wake();
+    return;
+  }
 
   std::array<uint8_t, RfbServer::kMaxOutput> room;
   base::ByteReader in(base::Bytes(candidate.input).first(candidate.filled));
   base::ByteWriter out(room);
   const auto proof = candidate.handshake.advance(in, out);
-  if (out.size() > 0 && !candidate.link->send(out.written())) return drop(candidate);
+  const bool denied = !proof && proof.error().code == base::ErrorCode::denied;
+  // Before the viewer hears of it, and comes back.
+  if (denied && --attempts_left_ > 0) expect_again(candidate.peer);
+  if (out.size() > 0 && !candidate.link->send(out.written()) && !denied) return drop(candidate);
   candidate.write.arm(candidate.link->owes());
   const base::Bytes rest = in.rest();
   std::copy(rest.begin(), rest.end(), candidate.input.begin());
@@ -248,9 +268,26 @@ void ViewerSide::fail(Candidate& candidate, const base::Error& error) {
   else if (candidate.link)
     candidate.link->dismiss(credential_spent ? "Authentication failed" : "Refused");
   remove(candidate);
-  if (!credential_spent || --attempts_left_ > 0) return give_up_if_alone();
+  if (!credential_spent || attempts_left_ > 0) return give_up_if_alone();
   stop("Too many authentication failures");
   give_up("Authentication failed too often");
+}
+
+bool ViewerSide::is_expected(const base::Endpoint& peer) const {
+  return std::any_of(expected_.begin(), expected_.end(),
+                     [&peer](const auto& other) { return base::same_source(other, peer); });
+}
+
+// People mistype: who did may come back, although the port's time may be over meanwhile.
+void ViewerSide::expect_again(const base::Endpoint& peer) {
+  if (!is_expected(peer)) expected_.push_back(peer);
+  expected_until_ = Clock::now() + handover_.auth_timeout;
+  if (port_ == Port::open) return;
+  if (port_ == Port::shut)
+    std::erase_if(acceptors_, [](const auto& acceptor) { return !acceptor->reopen(); });
+  if (acceptors_.empty()) return;
+  port_ = Port::open_again;
+  port_deadline_.start(handover_.auth_timeout);
 }
 
 // In the form of its stage; one that has not reached RFB has nothing to be told.
@@ -274,9 +311,19 @@ void ViewerSide::let_in(Candidate& candidate, proto::Verified proof) {
       {candidate.input.begin(), candidate.input.begin() + static_cast<long>(candidate.filled)},
       candidate.peer);
   remove(candidate);
-  stop("Another viewer was first");
+  close_port();
+  for (const auto& other : candidates_) other->at_the_password() ? other->lose() : refuse(*other, kTooLate);
+  std::erase_if(candidates_, [](const auto& other) { return !other->has_lost; });
+  gave_up_ = nullptr;
   const Verified verified = std::move(verified_);
   verified(std::move(viewer));
+}
+
+// At its response, or when the time for that is over.
+void ViewerSide::tell_loser(Candidate& candidate) {
+  note_refused(candidate, "another viewer was first");
+  refuse(candidate, kTooLate);
+  remove(candidate);
 }
 
 void ViewerSide::stop(std::string_view reason) {
@@ -303,11 +350,14 @@ void ViewerSide::remove(const Candidate& candidate) {
 }
 
 void ViewerSide::port_is_due() {
-  if (const milliseconds more = time_for_pages(); more.count() > 0) return port_deadline_.start(more);
-  close_port();
-  // Nothing that a page could connect to is left; viewers on their way in have their time.
-  std::erase_if(candidates_, [](const auto& candidate) { return candidate->browses(); });
-  give_up_if_alone();
+  if (port_ == Port::open) {
+    if (const milliseconds more = time_for_pages(); more.count() > 0) return port_deadline_.start(more);
+    if (const milliseconds more = until(expected_until_, Clock::now()); more.count() > 0) {
+      port_ = Port::open_again;
+      return port_deadline_.start(more);
+    }
+  }
+  shut_port();
 }
 
 // How long the port stays open for a browser that loads pages yet; 0: for none.
@@ -320,20 +370,31 @@ milliseconds ViewerSide::time_for_pages() {
   return until(std::min(last + step, opened_ + kTimesForPages * handover_.connect_timeout), now);
 }
 
+// Viewers on their way in have their time; nothing that a page could connect to is left.
+void ViewerSide::shut_port() {
+  port_ = Port::shut;
+  for (const auto& acceptor : acceptors_) acceptor->shut();
+  std::erase_if(candidates_, [](const auto& candidate) { return candidate->browses(); });
+  give_up_if_alone();
+}
+
+// For good.
 void ViewerSide::close_port() {
+  port_ = Port::shut;
   port_deadline_.stop();
   acceptors_.clear();
 }
 
 void ViewerSide::give_up_if_alone() {
-  if (!acceptors_.empty() || !candidates_.empty()) return;
+  if (port_ != Port::shut || !candidates_.empty()) return;
+  if (!expected_.empty()) return give_up("Timed out after a wrong password");
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(handover_.connect_timeout).count();
   give_up("Timed out, no connection after " + std::to_string(seconds) + " sec");
 }
 
 void ViewerSide::give_up(std::string reason) {
-  const GaveUp gave_up = std::move(gave_up_);
-  gave_up(std::move(reason));
+  const GaveUp gave_up = std::exchange(gave_up_, nullptr);
+  if (gave_up) gave_up(std::move(reason));  // not once a viewer is in
 }
 
 }  // namespace vncauthproxy::worker

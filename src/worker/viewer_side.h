@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The open port: several candidates side by side, each with its own deadlines. The first to give a right
-// response wins; at that moment the port closes and the others go. A candidate that presents no credential
-// costs the forwarding nothing.
+// response wins; at that moment the port closes and the others go, but for those at the password: they are
+// told in the place of their result, since browsers show nothing before. A candidate that presents no
+// credential costs the forwarding nothing.
 #pragma once
 
 #include <array>
@@ -48,6 +49,7 @@ class VerifiedViewer {
 class ViewerSide {
  public:
   static constexpr size_t kMaxCandidates = 64;
+  static constexpr std::string_view kTooLate = "Another viewer was first";
 
   using Verified = std::function<void(VerifiedViewer)>;
   using GaveUp = std::function<void(std::string reason)>;  // no viewer will come any more
@@ -59,9 +61,16 @@ class ViewerSide {
 
   // No more viewers; those here are told why.
   void stop(std::string_view reason);
+  // Once a viewer is in: others are there yet who will be told, and need this object.
+  bool has_losers() const { return !candidates_.empty(); }
 
  private:
   struct Candidate;
+  enum class Port : uint8_t {
+    open,
+    open_again,  // for those alone who gave a wrong response
+    shut
+  };
 
   void admit(base::Fd socket, const base::Endpoint& peer);
   void make_room(const base::Endpoint& newcomer);
@@ -72,15 +81,19 @@ class ViewerSide {
   base::Error in_words(const Candidate& candidate, base::Error error) const;
   void arm_deadline(Candidate& candidate);
   void out_of_time(Candidate& candidate);
+  bool is_expected(const base::Endpoint& peer) const;
+  void expect_again(const base::Endpoint& peer);
   void fail(Candidate& candidate, const base::Error& error);
   void refuse(Candidate& candidate, std::string_view reason);
   void drop(const Candidate& candidate);
   void let_in(Candidate& candidate, proto::Verified proof);
+  void tell_loser(Candidate& candidate);
   void note(base::LogLevel level, const base::Endpoint& peer, const std::string& text);
   void note_refused(const Candidate& candidate, const std::string& why);
   void remove(const Candidate& candidate);
   void port_is_due();
   std::chrono::milliseconds time_for_pages();
+  void shut_port();
   void close_port();
   void give_up_if_alone();
   void give_up(std::string reason);
@@ -95,9 +108,12 @@ class ViewerSide {
   base::RepeatFilter lines_;
   Pages pages_;
   std::vector<std::unique_ptr<net::Acceptor>> acceptors_;
+  Port port_ = Port::open;
   net::Timer port_deadline_;
   base::Clock::time_point opened_;
-  base::Clock::time_point last_page_;                   // when a piece of one was last taken
+  base::Clock::time_point last_page_;     // when a piece of one was last taken
+  std::vector<base::Endpoint> expected_;  // who gave a wrong response and may try again
+  base::Clock::time_point expected_until_;
   std::vector<std::unique_ptr<Candidate>> candidates_;  // oldest first
 };
 

@@ -4,6 +4,7 @@
 // Required where $CI is set, skipped elsewhere when a program is missing.
 #include <jansson.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -11,6 +12,7 @@
 
 #include "tests/support/browser.h"
 #include "tests/support/png.h"
+#include "tests/support/slow_link.h"
 
 #include "tests/support/ws_stage.h"
 
@@ -21,8 +23,8 @@ constexpr const char* kPages = "/usr/share/novnc";
 
 struct Fixture : WsStage {
   // The port waits longer than a page may take on a busy machine.
-  Fixture()
-      : WsStage({"--web", kPages, "--proxy-address", "127.0.0.1", "--connect-timeout", "120",
+  explicit Fixture(const char* connect_timeout = "120")
+      : WsStage({"--web", kPages, "--proxy-address", "127.0.0.1", "--connect-timeout", connect_timeout,
                  "--auth-timeout", "120"}) {}
 
   Reply ask(const Kind& kind) {
@@ -163,6 +165,73 @@ void a_wrong_password_is_refused_in_words(Fixture& f) {
   the_browser_is_gone(f);
 }
 
+// noVNC asks for a password that the address does not hold.
+bool asks_for_the_password(Fixture& f) {
+  return f.browser.wait_for(
+      "document.getElementById('noVNC_credentials_dlg').classList.contains('noVNC_open')");
+}
+void type_password(Fixture& f, const std::string& password) {
+  f.browser.evaluate("document.getElementById('noVNC_password_input').value='" + password +
+                     "';document.getElementById('noVNC_credentials_button').click()");
+}
+bool is_rejected(Fixture& f, const std::string& reason) {
+  return f.browser.wait_for(
+      "document.getElementById('noVNC_status').textContent.includes('rejected with reason: " + reason + "')");
+}
+
+// The other tab shows why, although it says so only in the place of a result.
+void the_second_tab_is_told(Fixture& f) {
+  for (const Kind& kind : kWebSockets) {
+    const Reply reply = f.ask(kind);
+    if (!f.check_page(f.browser.open(url_in(reply)), kind, "no page")) continue;
+    f.check_page(asks_for_the_password(f), kind, "no dialog");
+    WsViewer winner = f.viewer(kind, reply.port);
+    f.check_kind(winner.log_in(kViewerSecret) == Verdict::admitted, kind, "another viewer is first");
+    type_password(f, kViewerSecret);
+    f.check_page(is_rejected(f, "Another viewer was first"), kind, "no reason");
+    f.browser.close_page();
+  }
+  the_browser_is_gone(f);
+}
+
+struct Brief : Fixture {
+  Brief() : Fixture("8") {}
+};
+
+// Typed when the port's time is over, and wrong: there is another try.
+void a_wrong_password_typed_late(Brief& f) {
+  for (const Kind& kind : kWebSockets) {
+    const Reply reply = f.ask(kind);
+    if (!f.check_page(f.browser.open(url_in(reply)), kind, "no page")) continue;
+    f.check_page(asks_for_the_password(f), kind, "no dialog");
+    f.check_kind(wait_until([&] { return connection_refused("127.0.0.1", reply.port); }, seconds(30)), kind,
+                 "the port's time is over");
+    type_password(f, "wrong");
+    f.check_page(is_rejected(f, "Authentication failed"), kind, "no reason");
+    f.browser.evaluate("document.getElementById('noVNC_connect_button').click()");
+    f.check_page(asks_for_the_password(f), kind, "no second dialog");
+    type_password(f, kViewerSecret);
+    f.check_page(f.browser.wait_for_picture(), kind, "no picture");
+    f.browser.close_page();
+  }
+  the_browser_is_gone(f);
+}
+
+struct Slow : Fixture {
+  Slow() : Fixture("10") {}
+};
+
+// All of noVNC at 20 KB a second: that takes longer than the port waits for a viewer.
+void pages_over_a_slow_network(Slow& f) {
+  const Reply reply = f.ask(kWss);
+  const SlowLink link(reply.port, 20'000);
+  const auto begin = std::chrono::steady_clock::now();
+  const std::string url = "https://127.0.0.1:" + std::to_string(link.port()) + "/vnc.html?autoconnect=true";
+  shows_the_picture(f, kWss, url + "&password=" + kViewerSecret);
+  f.check(std::chrono::steady_clock::now() - begin > seconds(10), "slowly");
+  the_browser_is_gone(f);
+}
+
 // The first that is missing; nullptr: all are there.
 const char* missing() {
   if (Browser::program().empty()) return "Chromium";
@@ -184,9 +253,9 @@ int main() {
     return required ? 1 : 77;
   }
   const CMUnitTest tests[] = {
-      STAGED(Fixture, pages_of_the_port_itself),
-      STAGED(Fixture, pages_of_another_origin),
-      STAGED(Fixture, a_wrong_password_is_refused_in_words),
+      STAGED(Fixture, pages_of_the_port_itself), STAGED(Fixture, pages_of_another_origin),
+      STAGED(Fixture, the_second_tab_is_told),   STAGED(Brief, a_wrong_password_typed_late),
+      STAGED(Slow, pages_over_a_slow_network),   STAGED(Fixture, a_wrong_password_is_refused_in_words),
   };
   return run_group("novnc", tests);
 }

@@ -46,6 +46,9 @@ struct QuickPort : Fixture {
 struct QuickAuth : Fixture {
   QuickAuth() : Fixture({"--auth-timeout", "1"}) {}
 };
+struct QuickRetry : Fixture {
+  QuickRetry() : Fixture({"--connect-timeout", "1", "--auth-timeout", "3"}) {}
+};
 struct OnlyV4 : Fixture {
   OnlyV4() : Fixture({"--proxy-listen-address", "127.0.0.1"}) {}
 };
@@ -137,6 +140,19 @@ void wrong_responses_are_told_and_counted(Fixture& f) {
     f.check(wait_until([&] { return connection_refused("127.0.0.1", port); }), "the third one was the last");
   }
   f.check(f.daemon.wait_workers(1), "their workers are gone");
+}
+
+void wrong_responses_count_whatever_follows(Fixture& f) {
+  const uint16_t port = f.open_port();
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    FakeViewer viewer(port);
+    f.check(viewer.to_challenge(), "as far as the challenge");
+    const size_t before = f.daemon.log_size();
+    viewer.send_response("wrong");
+    viewer.socket.reset();
+    f.check(f.daemon.wait_log("refused: Authentication failed", {}, before), "the log");
+  }
+  f.check(wait_until([&] { return connection_refused("127.0.0.1", port); }), "the third one was the last");
 }
 
 void two_mistakes_are_forgiven(Fixture& f) {
@@ -253,15 +269,52 @@ void the_first_to_authenticate_wins(Fixture& f) {
   f.check(early.to_challenge() && winner.to_challenge() && late.to_challenge());
   f.check(winner.send_response(kViewerSecret) && winner.read_result() == Verdict::admitted, "admitted");
   f.check(connection_refused("127.0.0.1", port), "closed to others at that moment");
-  early.send_response(kViewerSecret);
-  f.check(early.read_result() != Verdict::admitted, "a right response, but too late");
   Got how = Got::nothing;
-  for (FakeViewer* other : {&late, &mute}) {
-    other->socket.read_to_end(&how);
-    f.check(how != Got::nothing, "the others are closed");
-  }
+  mute.socket.read_to_end(&how);
+  f.check(how != Got::nothing, "who is not at the password is closed");
+  // Who is there is told in the place of the result: viewers show nothing that comes before.
+  f.check(early.socket.silent_for(milliseconds(100)) && late.socket.silent_for(milliseconds(100)), "not yet");
+  early.send_response(kViewerSecret);
+  f.check(early.read_result() == Verdict::refused && early.reason == "Another viewer was first",
+          "a right response, but too late: " + early.reason);
+  late.send_response("wrong");
+  f.check(late.read_result() == Verdict::refused && late.reason == "Another viewer was first",
+          "a wrong one: " + late.reason);
+  f.check(early.socket.ended() && late.socket.ended(), "and closed");
   winner.socket.send("mine");
   f.check(f.recorder.wait_size(4) && f.recorder.bytes() == "mine");
+}
+
+void losers_of_every_version_are_refused(Fixture& f) {
+  for (const std::string_view version : kVersions) {
+    const uint16_t port = f.daemon.forwarding_to(f.echo_backend.port());
+    FakeViewer loser(port), winner(port), garbage(port);
+    f.check(loser.to_challenge(version) && winner.to_challenge() && garbage.to_challenge(), version);
+    f.check(winner.send_response(kViewerSecret) && winner.read_result() == Verdict::admitted, version);
+    garbage.socket.send(std::string(64 * 1024, 'x'), milliseconds(500));
+    loser.send_response(kViewerSecret);
+    f.check(loser.read_result() == Verdict::refused && loser.socket.ended(), version);
+    f.check(winner.echoes("the session goes on"), version);
+  }
+}
+
+void losers_have_their_time_and_no_more(QuickAuth& f) {
+  const uint16_t port = f.daemon.forwarding_to(f.echo_backend.port());
+  FakeViewer loser(port), winner(port);
+  f.check(loser.to_challenge() && winner.log_in(kViewerSecret) == Verdict::admitted, "the race");
+  f.check(loser.read_result() == Verdict::refused && loser.reason == "Another viewer was first",
+          loser.reason);
+  f.check(loser.socket.ended() && winner.echoes("hello"), "closed");
+}
+
+void losers_do_not_outlive_the_session(Fixture& f) {
+  const uint16_t port = f.daemon.forwarding_to(f.echo_backend.port());
+  FakeViewer loser(port), winner(port);
+  f.check(loser.to_challenge() && winner.log_in(kViewerSecret) == Verdict::admitted, "the race");
+  winner.socket.close();
+  f.check(loser.read_result() == Verdict::refused && loser.reason == "Another viewer was first",
+          loser.reason);
+  f.check(f.daemon.wait_workers(1), "its worker is gone");
 }
 
 void crowds_of_scanners_keep_nobody_out(Fixture& f) {
@@ -292,6 +345,77 @@ void those_at_the_challenge_outlive_the_port(QuickPort& f) {
   f.check(viewer.socket.silent_for(milliseconds(1500)), "nobody ends it");
   viewer.socket.send("!");
   f.check(f.recorder.wait_size(13), "it still flows");
+}
+
+// ---- once more, after a wrong password
+
+bool port_shuts(uint16_t port) {
+  return wait_until([&] { return connection_refused("127.0.0.1", port); });
+}
+
+// People mistype. Who was at the password when the port's time was over may come back.
+void a_wrong_password_after_the_time_may_be_mended(QuickRetry& f) {
+  const uint16_t port = f.open_port();
+  FakeViewer first(port);
+  f.check(first.to_challenge() && port_shuts(port), "the time is over");
+  f.check(first.send_response("wrong") && first.read_result() == Verdict::refused, "refused");
+  FakeViewer second(port);
+  f.check(second.log_in("wrong again") == Verdict::refused, "refused again");
+  f.check(f.still_good(port), "the third try");
+}
+
+void nobody_else_may_use_the_second_time(QuickRetry& f) {
+  const uint16_t port = f.open_port();
+  FakeViewer first(port);
+  f.check(first.to_challenge() && port_shuts(port), "the time is over");
+  f.check(first.send_response("wrong") && first.read_result() == Verdict::refused, "refused");
+  for (int i = 0; i < 5; ++i) {
+    FakeViewer stranger("127.0.0.2", port, {}, 0, "127.0.0.2");
+    f.check(stranger.socket.ended(), "a stranger hears nothing");
+  }
+  f.check(f.daemon.wait_log("the port is open for another try of somebody else"), "the log");
+  f.check(f.still_good(port), "the second try");
+}
+
+void the_second_time_ends_too(QuickRetry& f) {
+  const uint16_t port = f.open_port();
+  FakeViewer first(port);
+  f.check(first.to_challenge() && port_shuts(port), "the time is over");
+  f.check(first.send_response("wrong") && first.read_result() == Verdict::refused, "refused");
+  f.check(!connection_refused("127.0.0.1", port), "open again");
+  const auto begin = Clock::now();
+  f.check(port_shuts(port), "shut again");
+  const auto took = Clock::now() - begin;
+  f.check(took > milliseconds(2000) && took < seconds(6), "after the time for a password");
+  f.check(f.daemon.wait_workers(1) && f.daemon.wait_log("Timed out after a wrong password"),
+          "nothing is left");
+}
+
+// Told just before the port's time is over, one has no less time than just behind.
+void a_wrong_password_before_the_time_is_over(QuickRetry& f) {
+  const uint16_t port = f.open_port();
+  FakeViewer first(port);
+  f.check(first.log_in("wrong") == Verdict::refused, "refused");
+  FakeViewer idle(port);
+  f.check(idle.socket.silent_for(milliseconds(1)) || idle.read_greeting(), "there");
+  f.check(wait_until([&] {
+            FakeViewer stranger("127.0.0.2", port, {}, 0, "127.0.0.2");
+            return stranger.socket.ended(milliseconds(100));
+          }),
+          "shut for strangers when the time is over");
+  f.check(f.still_good(port), "the second try");
+}
+
+void the_attempts_end_the_second_time(QuickRetry& f) {
+  const uint16_t port = f.open_port();
+  FakeViewer first(port);
+  f.check(first.to_challenge() && port_shuts(port), "the time is over");
+  f.check(first.send_response("wrong") && first.read_result() == Verdict::refused, "one");
+  for (int i = 0; i < 2; ++i) {
+    FakeViewer viewer(port);
+    f.check(viewer.log_in("wrong") == Verdict::refused, "two and three");
+  }
+  f.check(port_shuts(port) && f.daemon.wait_workers(1), "nothing is left");
 }
 
 void unused_forwardings_end(QuickPort& f) {
@@ -421,6 +545,7 @@ int main() {
       STAGED(Fixture, odd_versions_cost_nothing),
       STAGED(Fixture, every_other_type_is_refused),
       STAGED(Fixture, wrong_responses_are_told_and_counted),
+      STAGED(Fixture, wrong_responses_count_whatever_follows),
       STAGED(Fixture, two_mistakes_are_forgiven),
       STAGED(OneAttempt, one_attempt_means_one),
       STAGED(Fixture, only_the_right_response_is_right),
@@ -428,6 +553,14 @@ int main() {
       STAGED(Fixture, nothing_before_success_reaches_the_backend),
       STAGED(Fixture, probes_cost_nothing),
       STAGED(Fixture, the_first_to_authenticate_wins),
+      STAGED(Fixture, losers_of_every_version_are_refused),
+      STAGED(QuickAuth, losers_have_their_time_and_no_more),
+      STAGED(Fixture, losers_do_not_outlive_the_session),
+      STAGED(QuickRetry, a_wrong_password_after_the_time_may_be_mended),
+      STAGED(QuickRetry, nobody_else_may_use_the_second_time),
+      STAGED(QuickRetry, the_second_time_ends_too),
+      STAGED(QuickRetry, a_wrong_password_before_the_time_is_over),
+      STAGED(QuickRetry, the_attempts_end_the_second_time),
       STAGED(Fixture, crowds_of_scanners_keep_nobody_out),
       STAGED(QuickPort, those_at_the_challenge_outlive_the_port),
       STAGED(QuickPort, unused_forwardings_end),

@@ -21,8 +21,9 @@ enum class Verdict : uint8_t {
 class FakeViewer {
  public:
   FakeViewer() = default;
-  FakeViewer(const std::string& host, uint16_t port, Deadline deadline = {}, int buffer = 0)
-      : socket(Socket::connect(host, port, deadline, buffer)) {}
+  FakeViewer(const std::string& host, uint16_t port, Deadline deadline = {}, int buffer = 0,
+             const std::string& source = {})
+      : socket(Socket::connect(host, port, deadline, buffer, source)) {}
   explicit FakeViewer(uint16_t port) : FakeViewer("127.0.0.1", port) {}
 
   // The whole handshake. `version` is sent as it is; `by_byte` puts each byte in a segment of its own.

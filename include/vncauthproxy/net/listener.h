@@ -29,6 +29,11 @@ class Acceptor {
 
   int fd() const { return listener_.get(); }
   void pause(bool on);  // what comes meanwhile waits in the listen queue
+  // Connections are refused from here on, those that wait too, but the port stays bound; a port that the
+  // kernel chose does not.
+  void shut();
+  // Listens again. False: somebody else does meanwhile.
+  bool reopen();
 
  private:
   void accept_one();

@@ -44,6 +44,8 @@ class RfbServer {
   // viewer's version nothing can be said, and nothing is written. The handshake is over then.
   void refuse(std::string_view reason, base::ByteWriter& out);
   Stage stage() const { return stage_; }
+  // The response will not be judged any more: what would be right is wiped.
+  void forget_trial() { trial_ = {}; }
 
  private:
   base::Result<bool> take_version(base::ByteReader& in, base::ByteWriter& out);
