@@ -222,6 +222,60 @@ void an_address_of_another_machine_is_no_busyness(Fixture& f) {
   assert_true(second);
 }
 
+// ---- ports that browsers refuse
+
+void knows_the_ports_that_browsers_refuse(Fixture&) {
+  for (const unsigned bad : {1u, 22u, 995u, 1719u, 1720u, 1723u, 2049u, 3659u, 4045u, 4190u, 5060u, 5061u,
+                             6000u, 6566u, 6665u, 6669u, 6679u, 6697u, 10080u})
+    assert_true(is_bad_for_browsers(static_cast<uint16_t>(bad)));
+  for (const unsigned good :
+       {1024u, 5900u, 5901u, 6001u, 6664u, 6670u, 8080u, 10079u, 10081u, 25000u, 65535u})
+    assert_false(is_bad_for_browsers(static_cast<uint16_t>(good)));
+}
+
+// 6665 to 6669 are bad, 6664 and 6670 are not.
+void browsers_get_no_port_that_they_refuse(Fixture& f) {
+  const auto grant = [&f](uint16_t wanted, PortPool::For whom) -> uint16_t {
+    auto granted = f.pool->grant(wanted, whom);
+    if (auto* lease = std::get_if<Lease>(&granted)) {
+      f.leases.push_back(std::move(*lease));
+      return f.leases.back().port;
+    }
+    f.failure = std::get<proto::Failure>(granted);
+    return 0;
+  };
+  constexpr uint16_t kFirst = 6664, kLast = 6670;
+  for (uint16_t port = kFirst; port <= kLast; ++port)
+    if (!testing::port_is_free(port)) skip();
+  f.pool = std::make_unique<PortPool>(endpoints_of({"127.0.0.1"}), kFirst, kLast);
+  f.seen = {grant(0, PortPool::For::browsers), grant(0, PortPool::For::browsers)};
+  const bool good = f.seen == std::set<uint16_t>{kFirst, kLast};
+  assert_true(good);
+  const uint16_t third = grant(0, PortPool::For::browsers);
+  const bool told =
+      f.failed_with(FailureCode::no_port, "no free port that browsers take between 6664 and 6670");
+  assert_int_equal(third, 0);
+  assert_true(told);
+  const uint16_t wanted = grant(6667, PortPool::For::browsers);
+  const bool refused = f.failed_with(FailureCode::bad_request, "browsers refuse to connect to port 6667");
+  assert_int_equal(wanted, 0);
+  assert_true(refused);
+  // One that rests is good enough, and others may have the rest.
+  f.give_back(kFirst);
+  const uint16_t again = grant(0, PortPool::For::browsers);
+  assert_int_equal(again, kFirst);
+  for (int i = 0; i < 5; ++i) f.seen.insert(grant(0, PortPool::For::viewers));
+  assert_int_equal(f.seen.size(), 7);
+  f.give_back(6667);
+  const uint16_t bad = grant(6667, PortPool::For::viewers);
+  assert_int_equal(bad, 6667);
+  f.give_back(6667);
+  const bool is_none =
+      std::holds_alternative<proto::Failure>(f.pool->grant_if_free(6667, PortPool::For::browsers));
+  assert_int_equal(f.pool->leased(), 6);
+  assert_true(is_none);
+}
+
 // ---- a port that was asked for
 
 void a_wanted_port_is_given_or_nothing(Fixture& f) {
@@ -326,6 +380,8 @@ int main() {
       TEST(Fixture, a_stranger_costs_one_more_turn),
       TEST(Fixture, without_descriptors_it_is_busy_and_loses_no_port),
       TEST(Fixture, an_address_of_another_machine_is_no_busyness),
+      TEST(Fixture, knows_the_ports_that_browsers_refuse),
+      TEST(Fixture, browsers_get_no_port_that_they_refuse),
       TEST(Fixture, a_wanted_port_is_given_or_nothing),
       TEST(Fixture, a_leased_port_that_listens_no_more_is_not_given),
       TEST(Fixture, a_wanted_port_may_lie_outside_the_pool),

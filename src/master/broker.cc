@@ -71,7 +71,9 @@ void Broker::requested(uint64_t conn, const std::string& who, proto::Request req
   if (proto::needs_certificate(request.type) && !certificates_.viewers)
     return refuse(proto::no_certificate_for(request.type));
   const uint16_t wanted = request.source_port;
-  auto granted = request.source_port_is_a_wish ? ports_.grant_if_free(wanted) : ports_.grant(wanted);
+  const auto whom = is_websocket(request.type) ? PortPool::For::browsers : PortPool::For::viewers;
+  auto granted =
+      request.source_port_is_a_wish ? ports_.grant_if_free(wanted, whom) : ports_.grant(wanted, whom);
   if (const auto* failure = std::get_if<Failure>(&granted)) return refuse(*failure);
 
   const bool vncap = request.dialect == proto::Dialect::vncap;

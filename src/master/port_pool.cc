@@ -2,6 +2,7 @@
 #include "master/port_pool.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -24,7 +25,20 @@ Failure cannot_listen(const base::Error& error) {
   return {passes ? FailureCode::busy : FailureCode::internal, error.detail};
 }
 
+// In order. Those below 1024 count where the range of ports begins there.
+constexpr uint16_t kBadForBrowsers[] = {
+    1,    7,    9,    11,   13,   15,   17,   19,   20,   21,   22,   23,   25,   37,   42,   43,   53,
+    69,   77,   79,   87,   95,   101,  102,  103,  104,  109,  110,  111,  113,  115,  117,  119,  123,
+    135,  137,  139,  143,  161,  179,  389,  427,  465,  512,  513,  514,  515,  526,  530,  531,  532,
+    540,  548,  554,  556,  563,  587,  601,  636,  989,  990,  993,  995,  1719, 1720, 1723, 2049, 3659,
+    4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080};
+static_assert(std::is_sorted(std::begin(kBadForBrowsers), std::end(kBadForBrowsers)));
+
 }  // namespace
+
+bool is_bad_for_browsers(uint16_t port) {
+  return std::binary_search(std::begin(kBadForBrowsers), std::end(kBadForBrowsers), port);
+}
 
 PortPool::PortPool(std::vector<base::Endpoint> endpoints, uint16_t min_port, uint16_t max_port)
     : endpoints_(std::move(endpoints)), min_port_(min_port), max_port_(max_port) {
@@ -32,19 +46,26 @@ PortPool::PortPool(std::vector<base::Endpoint> endpoints, uint16_t min_port, uin
   for (unsigned port = min_port; port <= max_port; ++port) free_.push_back(static_cast<uint16_t>(port));
 }
 
-std::variant<Lease, Failure> PortPool::grant(uint16_t wanted) {
-  if (wanted != 0) return grant_wanted(wanted);
+std::variant<Lease, Failure> PortPool::grant(uint16_t wanted, For whom) {
+  if (wanted == 0) return grant_any(whom);
+  if (whom == For::browsers && is_bad_for_browsers(wanted))
+    return Failure{FailureCode::bad_request, "browsers refuse to connect to port " + std::to_string(wanted)};
+  return grant_wanted(wanted);
+}
+
+std::variant<Lease, Failure> PortPool::grant_if_free(uint16_t wished, For whom) {
+  if (in_pool(wished) && (whom != For::browsers || !is_bad_for_browsers(wished)))
+    if (auto granted = grant_wanted(wished); std::holds_alternative<Lease>(granted)) return granted;
+  return grant_any(whom);
+}
+
+std::variant<Lease, Failure> PortPool::grant_any(For whom) {
   const auto now = Clock::now();
   wake_rested(now);
   // A port somebody else listens on costs one more turn; it rests like one given back.
   for (size_t tries = free_.size() + resting_.size(); tries > 0; --tries) {
-    if (free_.empty()) {  // better one that rests than none
-      free_.push_back(resting_.front().port);
-      resting_.pop_front();
-    }
-    std::swap(free_[base::random_below(static_cast<uint32_t>(free_.size()))], free_.back());
-    const uint16_t port = free_.back();
-    free_.pop_back();
+    const uint16_t port = draw(whom);
+    if (port == 0) break;
     auto listeners = net::listen_on_all(endpoints_, port);
     if (listeners) {
       ++leased_;
@@ -54,13 +75,26 @@ std::variant<Lease, Failure> PortPool::grant(uint16_t wanted) {
     if (listeners.error().code != ErrorCode::in_use) return cannot_listen(listeners.error());
   }
   return Failure{FailureCode::no_port,
-                 "no free port between " + std::to_string(min_port_) + " and " + std::to_string(max_port_)};
+                 "no free port " + std::string(whom == For::browsers ? "that browsers take " : "") +
+                     "between " + std::to_string(min_port_) + " and " + std::to_string(max_port_)};
 }
 
-std::variant<Lease, Failure> PortPool::grant_if_free(uint16_t wished) {
-  if (in_pool(wished))
-    if (auto granted = grant_wanted(wished); std::holds_alternative<Lease>(granted)) return granted;
-  return grant(0);
+// Out of the pool: a free one at random, else the one that has rested longest. 0: there is none.
+uint16_t PortPool::draw(For whom) {
+  const auto fits = [whom](uint16_t port) { return whom != For::browsers || !is_bad_for_browsers(port); };
+  for (size_t left = free_.size(); left > 0; --left) {  // those that do not fit gather behind it
+    std::swap(free_[base::random_below(static_cast<uint32_t>(left))], free_[left - 1]);
+    if (!fits(free_[left - 1])) continue;
+    const uint16_t port = std::exchange(free_[left - 1], free_.back());
+    free_.pop_back();
+    return port;
+  }
+  const auto rested =
+      std::find_if(resting_.begin(), resting_.end(), [&fits](const Resting& one) { return fits(one.port); });
+  if (rested == resting_.end()) return 0;
+  const uint16_t port = rested->port;
+  resting_.erase(rested);
+  return port;
 }
 
 std::variant<Lease, Failure> PortPool::grant_wanted(uint16_t port) {

@@ -21,8 +21,12 @@ struct Lease {
   std::vector<base::Fd> listeners;
 };
 
+// A browser refuses to connect to these: "bad ports" of https://fetch.spec.whatwg.org/#port-blocking
+bool is_bad_for_browsers(uint16_t port);
+
 class PortPool {
  public:
+  enum class For : uint8_t { viewers, browsers };
   using Clock = base::Clock;
   // A port given back rests for so long while others are free: a viewer that comes late must not meet a
   // stranger.
@@ -31,10 +35,11 @@ class PortPool {
   PortPool(std::vector<base::Endpoint> endpoints, uint16_t min_port, uint16_t max_port);
 
   // `wanted` 0: a free port at random. Any other: that one, which need not be of the pool. Failures: no_port,
-  // port_in_use, busy (out of descriptors), internal (an address that cannot be listened on).
-  std::variant<Lease, proto::Failure> grant(uint16_t wanted);
+  // port_in_use, bad_request (browsers refuse it), busy (out of descriptors), internal (an address that
+  // cannot be listened on).
+  std::variant<Lease, proto::Failure> grant(uint16_t wanted, For whom = For::viewers);
   // `wished` is no more than that: if it is of the pool and free, that one, else any.
-  std::variant<Lease, proto::Failure> grant_if_free(uint16_t wished);
+  std::variant<Lease, proto::Failure> grant_if_free(uint16_t wished, For whom = For::viewers);
   void give_back(uint16_t port);
 
   size_t leased() const { return leased_; }
@@ -46,6 +51,8 @@ class PortPool {
   };
   bool in_pool(uint16_t port) const { return port >= min_port_ && port <= max_port_; }
   std::variant<Lease, proto::Failure> grant_wanted(uint16_t port);
+  std::variant<Lease, proto::Failure> grant_any(For whom);
+  uint16_t draw(For whom);
   void wake_rested(Clock::time_point now);
   bool take(uint16_t port);
 
