@@ -43,6 +43,7 @@ struct Fixture {
     sent.tls_key = base::Secret(std::string_view("a key\0with a NUL", 16));
     sent.web = some_fd();
     sent.ws_ping_interval = milliseconds(15000);
+    sent.ws_timeout = milliseconds(120000);
     settings.number = 7;
     settings.debug = true;
     settings.log = "-";
@@ -83,7 +84,7 @@ void every_field_comes_back(Fixture& f) {
         h.client_address->address.to_string() == f.sent.client_address->address.to_string() &&
         h.connect_timeout == f.sent.connect_timeout && h.auth_timeout == f.sent.auth_timeout &&
         h.auth_attempts == 5 && h.viewers_per_address == 6 && h.tls_key.reveal() == f.sent.tls_key.reveal() &&
-        h.web && h.ws_ping_interval == f.sent.ws_ping_interval;
+        h.web && h.ws_ping_interval == f.sent.ws_ping_interval && h.ws_timeout == f.sent.ws_timeout;
   }
   assert_int_equal(descriptors_sent, 3);
   assert_true(same);

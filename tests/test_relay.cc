@@ -76,13 +76,13 @@ struct Flow {
 
 struct Fixture {
   void make(std::string_view from_backend = {}, std::string_view from_viewer = {}, int buffers = 0,
-            milliseconds ping_interval = milliseconds(0)) {
+            const RelayTimes& times = {}) {
     auto backend_pair = testing::tcp_pair(buffers), viewer_pair = testing::tcp_pair(buffers);
     backend = Peer(std::move(backend_pair.second));
     viewer = Peer(std::move(viewer_pair.second));
     relay = std::make_unique<Relay>(loop, Backend{std::move(backend_pair.first), bytes(from_backend), {}},
                                     Link(net::Stream(std::move(viewer_pair.first))), bytes(from_viewer),
-                                    ping_interval, [this](std::string why) {
+                                    times, [this](std::string why) {
                                       ++over;
                                       reason = std::move(why);
                                     });
@@ -170,7 +170,7 @@ void small_messages_go_both_ways(Fixture& f) {
 
 // Thousands of them would cost a machine something for nothing.
 void a_plain_session_at_rest_waits_for_its_peers_alone(Fixture& f) {
-  f.make({}, {}, 0, milliseconds(1));
+  f.make({}, {}, 0, {milliseconds(1), milliseconds(1)});
   const bool one = (f.backend.send_all("one"), f.viewer_gets("one"));
   const int awaited = ::event_base_get_num_events(f.loop.base(), EVENT_BASE_COUNT_ADDED);
   assert_true(one);

@@ -333,8 +333,10 @@ constexpr Row kRows[] = {
      "Debian "
      "installs in /usr/share/novnc. Without it, no pages."},
     {"ws-ping-interval", 0, "SECONDS", "15", kAnywhere, pause<&Options::ws_ping_interval>,
-     "Ask a quiet viewer behind a WebSocket for a sign of life that often; two that stay unanswered end the "
-     "session. 0 is never."},
+     "Ask a quiet viewer behind a WebSocket for a sign of life that often. 0 is never."},
+    {"ws-timeout", 0, "SECONDS", "120", kAnywhere, pause<&Options::ws_timeout>,
+     "End the session of such a viewer when nothing comes from it for so long after it was asked. 0 is "
+     "never."},
 };
 
 // What snf-vncauthproxy 1.4 took and still stands in files of /etc/default. They mean a row of the table, and

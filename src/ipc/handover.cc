@@ -135,6 +135,7 @@ void fields_of_handover(Coder& field, HandoverOrConst& handover) {
   field(handover.tls_key);
   field(handover.web);
   field(handover.ws_ping_interval);
+  field(handover.ws_timeout);
 }
 
 template <typename Coder, typename SettingsOrConst>

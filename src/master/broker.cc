@@ -197,6 +197,7 @@ ipc::Handover Broker::make_handover(Forwarding& forwarding) const {
   if (proto::needs_certificate(request.type)) handover.tls_key = net::key_text(certificates_.viewers);
   if (web_ && is_websocket(request.type)) handover.web = base::Fd(::fcntl(web_.get(), F_DUPFD_CLOEXEC, 0));
   handover.ws_ping_interval = options_.ws_ping_interval;
+  handover.ws_timeout = options_.ws_timeout;
   return handover;
 }
 

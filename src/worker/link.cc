@@ -17,7 +17,6 @@ namespace {
 
 // Where frames are read to. On the stack each of its pages would be probed, and stay.
 std::array<uint8_t, 16 * 1024> raw;
-constexpr unsigned kMaxUnanswered = 2;
 
 }  // namespace
 
@@ -48,7 +47,7 @@ Io Link::receive(std::span<uint8_t> into) {
     if (io.status != IoStatus::ok) return io;
     size = io.count;
   }
-  heard_ = true;
+  asked_.reset();
   const size_t count = codec_->decode(base::Bytes(raw).first(size), into);
   if (!send_control()) return {IoStatus::error};
   if (count > 0) return {IoStatus::ok, count};
@@ -129,15 +128,18 @@ bool Link::delivered(size_t size) {
 }
 
 bool Link::ask_for_life() {
-  if (std::exchange(heard_, false)) {
-    unanswered_ = 0;
-    return true;
-  }
-  if (unanswered_ == kMaxUnanswered) return false;
+  const uint64_t frames = codec_->frames() - codec_->pongs();
+  if (std::exchange(frames_seen_, frames) < frames) return true;
   codec_->ping();
   if (!send_control()) return false;
-  if (!codec_->has_control()) ++unanswered_;  // one that waits behind data was not asked yet
+  // One that waits behind data was not asked yet.
+  if (!codec_->has_control() && !asked_) asked_ = base::Clock::now();
   return true;
+}
+
+std::chrono::milliseconds Link::unanswered() const {
+  if (!asked_) return std::chrono::milliseconds(0);
+  return std::chrono::ceil<std::chrono::milliseconds>(base::Clock::now() - *asked_);
 }
 
 // ---- the end

@@ -3,12 +3,15 @@
 // see RFB only; how it travels is known here.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "vncauthproxy/base/clock.h"
 #include "vncauthproxy/net/stream.h"
 #include "vncauthproxy/proto/ws_codec.h"
 
@@ -56,10 +59,13 @@ class Link {
   bool announce(size_t size);
   bool delivered(size_t size);
 
-  // For a timer, where the wrapping has signs of life: asks a viewer that was quiet since the last call for
-  // one. False: two such questions went unanswered.
+  // For a timer, where the wrapping has signs of life: asks a viewer for one that has sent nothing since the
+  // last call, or only its answer. False: the connection is of no more use.
   bool has_signs_of_life() const { return codec_ != nullptr; }
   bool ask_for_life();
+  // How long nothing at all has come since it was asked. What was held up here (excuse) does not count.
+  std::chrono::milliseconds unanswered() const;
+  void excuse() { asked_.reset(); }
   // One of the two has said goodbye: nothing more can be sent.
   bool closing() const { return codec_ && (codec_->close_queued() || codec_->close_sent()); }
   uint64_t frames() const { return codec_ ? codec_->frames() : 0; }  // received
@@ -84,9 +90,9 @@ class Link {
   bool end_told_ = false;
   std::vector<uint8_t> owed_;
   size_t sent_ = 0;
-  size_t payload_left_ = 0;  // of an announced frame
-  bool heard_ = false;       // since the last ask_for_life()
-  unsigned unanswered_ = 0;  // pings
+  size_t payload_left_ = 0;                       // of an announced frame
+  uint64_t frames_seen_ = 0;                      // at the last ask_for_life(), answers left out
+  std::optional<base::Clock::time_point> asked_;  // the first ping since something came
 };
 
 }  // namespace vncauthproxy::worker

@@ -7,9 +7,12 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
+
+#include "vncauthproxy/base/clock.h"
 
 namespace vncauthproxy::worker {
 namespace {
@@ -94,7 +97,7 @@ Io Pipe::drain(int to) {
 }
 
 Relay::Relay(net::Loop& loop, Backend backend, Link viewer, const std::vector<uint8_t>& early_input,
-             std::chrono::milliseconds ping_interval, Over over)
+             const RelayTimes& times, Over over)
     : backend_(std::move(backend.socket)),
       viewer_(std::move(viewer)),
       over_(std::move(over)),
@@ -104,7 +107,7 @@ Relay::Relay(net::Loop& loop, Backend backend, Link viewer, const std::vector<ui
       viewer_write_(loop, viewer_.fd(), Watch::For::writing, [this] { viewer_writable(); }),
       bulk_timer_(loop, [this] { bulk_tick(); }),
       stall_timer_(loop, [this] { stall_tick(); }),
-      ping_interval_(ping_interval),
+      times_(times),
       life_timer_(loop, [this] { life_tick(); }),
       end_timer_(loop, [this] { out_of_time(); }) {
   // A peer that is gone already shows itself at the first read.
@@ -115,7 +118,8 @@ Relay::Relay(net::Loop& loop, Backend backend, Link viewer, const std::vector<ui
     settle_backend();
   else
     send_to_backend(early_input);
-  if (ping_interval_.count() > 0 && viewer_.has_signs_of_life()) life_timer_.start(ping_interval_);
+  if (times_.ping_interval.count() > 0 && viewer_.has_signs_of_life())
+    life_timer_.start(times_.ping_interval);
 }
 
 // ---- toward the viewer
@@ -198,14 +202,17 @@ void Relay::bulk_tick() {
   look_again_in(kBulkQuiet);
 }
 
+// Bytes that are there and are not read, since the backend takes nothing, cannot be its answer.
 void Relay::life_tick() {
-  if (!viewer_.ask_for_life()) {
-    viewer_lost("Client went quiet, two pings are unanswered");
-    viewer_open_ = false;  // nothing is on its way either
-    return settle_backend();
-  }
+  if (!viewer_read_.armed()) viewer_.excuse();
+  const auto patience = times_.ping_patience;
+  const auto unanswered = viewer_.unanswered();
+  if (patience.count() > 0 && unanswered >= patience)
+    return viewer_vanished("Client went quiet: no answer to a ping for " + base::seconds_text(patience));
+  if (!viewer_.ask_for_life()) return viewer_vanished("Client connection lost");
   settle_viewer();
-  life_timer_.start(ping_interval_);
+  const bool waits = patience.count() > 0 && unanswered.count() > 0;
+  life_timer_.start(waits ? std::min(times_.ping_interval, patience - unanswered) : times_.ping_interval);
 }
 
 // ---- toward the backend: a person's input, small and rare
@@ -221,7 +228,7 @@ void Relay::viewer_readable() {
 void Relay::send_to_backend(base::Bytes bytes) {
   from_viewer_ += bytes.size();
   const Io io = moved(::send(backend_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL));
-  if (io.status == IoStatus::error) return backend_refuses();
+  if (io.status == IoStatus::error) return backend_lost("Server connection lost");
   bytes = bytes.subspan(io.count);
   owed_to_backend_.assign(bytes.begin(), bytes.end());
   settle_backend();
@@ -229,7 +236,7 @@ void Relay::send_to_backend(base::Bytes bytes) {
 
 void Relay::backend_writable() {
   const Io io = moved(::send(backend_.get(), owed_to_backend_.data(), owed_to_backend_.size(), MSG_NOSIGNAL));
-  if (io.status == IoStatus::error) return backend_refuses();
+  if (io.status == IoStatus::error) return backend_lost("Server connection lost");
   owed_to_backend_.erase(owed_to_backend_.begin(), owed_to_backend_.begin() + static_cast<long>(io.count));
   if (!reason_.empty()) more_time();
   settle_backend();
@@ -274,10 +281,11 @@ void Relay::viewer_ended(IoStatus how) {
   settle_viewer();
 }
 
-void Relay::backend_refuses() {
+// It takes no more; what it sent before may still be there to be read.
+void Relay::backend_lost(std::string reason) {
   owed_to_backend_.clear();
   viewer_open_ = false;
-  end_within("Server connection lost", kEndTime);
+  end_within(std::move(reason), kEndTime);
   settle_backend();
 }
 
@@ -291,6 +299,13 @@ void Relay::viewer_lost(std::string reason) {
   viewer_write_.arm(false);
   end_within(std::move(reason), kEndTime);
   end_if_settled();
+}
+
+// Nothing is on its way from it either.
+void Relay::viewer_vanished(std::string reason) {
+  viewer_lost(std::move(reason));
+  viewer_open_ = false;
+  settle_backend();
 }
 
 void Relay::watch_stall() {

@@ -38,13 +38,17 @@ class Pipe {
   size_t filled_ = 0;
 };
 
+struct RelayTimes {
+  std::chrono::milliseconds ping_interval{};  // 0: a quiet viewer is never asked for a sign of life
+  std::chrono::milliseconds ping_patience{};  // how long it may leave that unanswered; 0: for ever
+};
+
 class Relay {
  public:
   using Over = std::function<void(std::string reason)>;
   // `early_input` is what the viewer has sent already. `over` is called once and must not destroy this.
-  // `ping_interval` 0: a quiet viewer is never asked for a sign of life.
   Relay(net::Loop& loop, Backend backend, Link viewer, const std::vector<uint8_t>& early_input,
-        std::chrono::milliseconds ping_interval, Over over);
+        const RelayTimes& times, Over over);
 
   uint64_t to_viewer() const { return to_viewer_; }
   uint64_t from_viewer() const { return from_viewer_; }
@@ -75,8 +79,9 @@ class Relay {
   // An end of stream or a failure of one peer: what the other is owed is still delivered.
   void backend_ended(net::IoStatus how);
   void viewer_ended(net::IoStatus how);
-  void backend_refuses();  // takes no more
+  void backend_lost(std::string reason);
   void viewer_lost(std::string reason);
+  void viewer_vanished(std::string reason);
   // A peer that is not read, because the other one takes nothing, cannot show its end by itself.
   void watch_stall();
   void stall_tick();
@@ -111,7 +116,7 @@ class Relay {
   net::Timer bulk_timer_;
   net::Timer stall_timer_;
   bool stall_watched_ = false;
-  std::chrono::milliseconds ping_interval_;
+  RelayTimes times_;
   net::Timer life_timer_;
   net::Timer end_timer_;
 };

@@ -180,7 +180,7 @@ void Session::relay() {
   viewer_->grant();  // a viewer that is gone shows itself at the relay's first read
   relay_since_ = base::Clock::now();
   relay_ = std::make_unique<Relay>(loop_, std::move(*backend_), std::move(viewer_->link), viewer_->early,
-                                   handover_.ws_ping_interval,
+                                   RelayTimes{handover_.ws_ping_interval, handover_.ws_timeout},
                                    [this](std::string reason) { end(std::move(reason)); });
   backend_.reset();
   viewer_.reset();

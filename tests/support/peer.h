@@ -4,6 +4,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -69,6 +70,12 @@ class Peer {
     fd_.reset();
   }
   void close() { fd_.reset(); }
+  // From here on it drops all packets, as one that was switched off does: nothing is acknowledged.
+  void deafen() {
+    sock_filter nothing{BPF_RET | BPF_K, 0, 0, 0};
+    const sock_fprog program{1, &nothing};
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+  }
 
   std::string got;
   bool ended = false, was_reset = false;

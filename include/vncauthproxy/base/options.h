@@ -57,6 +57,7 @@ struct Options {
 
   std::string web;                               // folder of pages; empty: none
   std::chrono::milliseconds ws_ping_interval{};  // 0: no pings
+  std::chrono::milliseconds ws_timeout{};        // for an answer to a ping; 0: for ever
 
   // For the log: options that were given twice, and old spellings with those of today.
   std::vector<std::string> warnings;

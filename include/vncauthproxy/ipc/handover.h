@@ -42,6 +42,7 @@ struct Handover {
   base::Secret tls_key;  // DER, for types that need it; the certificate is the nursery's
   base::Fd web;          // the folder of pages; none: no pages
   std::chrono::milliseconds ws_ping_interval{};  // 0: no pings
+  std::chrono::milliseconds ws_timeout{};        // for an answer to a ping; 0: for ever
 };
 
 // Writes the packet into `room` (kMaxLongBytes) and returns its part of it. It holds secrets: wipe it once it
