@@ -48,7 +48,9 @@ int serve(const Options& options, const base::Fd& program, master::Prepared prep
   const auto start_nursery = [&program](const base::Fd& channel) { return nursery::start(program, channel); };
   const auto master = std::make_unique<master::Master>(options, std::move(prepared), start_nursery);
   if (auto started = master->start(); !started) return start_up_failed(started.error());
-  readiness.ready();  // not before signals have their handlers: who started us may send one at once
+  // Not before signals have their handlers: who started us may send one at once.
+  if (auto ready = readiness.ready(); !ready)
+    base::log_error("the terminal of the start is kept: %s", ready.error().detail.c_str());
   master->run();
   return 0;
 }
@@ -57,7 +59,7 @@ int serve(const Options& options, const base::Fd& program, master::Prepared prep
 Result<void> settle(const Options& options, const std::optional<base::Identity>& identity,
                     master::Listeners& listeners) {
   if (auto opened = master::open_listeners(options, identity, listeners); !opened) return opened;
-  if (!identity) return {};
+  if (!identity) return base::forbid_new_privileges();
   if (auto given = base::give_log_to(identity->uid, identity->gid); !given) return given;
   return base::become(*identity);
 }

@@ -28,8 +28,11 @@ void complain(std::string_view message) {
 
 int main(int argc, char* argv[]) {
   using namespace vncauthproxy;
-  base::fill_standard_descriptors();
-  base::forbid_inspection();
+  for (const auto prepare : {base::fill_standard_descriptors, base::forbid_inspection})
+    if (const auto done = prepare(); !done) {
+      complain(done.error().detail);
+      return 1;
+    }
   if (argc >= 2 && std::strcmp(argv[1], nursery::kArgument) == 0) {
     base::keep_title_room(argc, argv);
     return nursery::run();

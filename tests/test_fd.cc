@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tests/support/cmocka_cxx.h"
+#include "tests/support/denied_calls.h"
 
 namespace vncauthproxy::base {
 namespace {
@@ -49,6 +50,34 @@ void makes_descriptors_that_close_on_exec_and_never_block(Fixture& f) {
     assert_int_equal(::fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
     assert_int_equal(::fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
   }
+}
+
+// ---- closing all others
+
+// What of six descriptors, two of them kept, is open after it, as bits: 0b010010 is right. 98: it cannot be
+// tried.
+int left_after_close_all_but(const std::vector<testing::DeniedCall>& denied) {
+  if (!denied.empty() && !testing::DeniedCalls(denied).install()) return 98;
+  std::vector<int> fds;
+  for (int i = 0; i < 6; ++i)
+    fds.push_back(::fcntl(STDERR_FILENO, F_DUPFD, i == 5 ? 300 : STDERR_FILENO + 1));
+  close_all_but({fds[4], fds[1]});
+  int open = 0;
+  for (size_t i = 0; i < fds.size(); ++i) open |= is_open(fds[i]) << i;
+  return open | !is_open(STDIN_FILENO) << 6 | !is_open(STDERR_FILENO) << 6;
+}
+
+void closes_all_but(testing::NoFixture&) {
+  constexpr int kRight = 0b010010;
+  const int usual = testing::in_child([] { return left_after_close_all_but({}); });
+  assert_int_equal(usual, kRight);
+  const int listed = testing::in_child([] { return left_after_close_all_but({{SYS_close_range}}); });
+  if (listed == 98) skip();
+  assert_int_equal(listed, kRight);
+  const int counted = testing::in_child([] {
+    return left_after_close_all_but({{SYS_close_range}, {SYS_getdents64}});
+  });
+  assert_int_equal(counted, kRight);
 }
 
 // ---- opening what an operator named
@@ -132,6 +161,7 @@ int main() {
   const CMUnitTest tests[] = {
       TEST(Fixture, closes_what_it_owns),
       TEST(Fixture, makes_descriptors_that_close_on_exec_and_never_block),
+      TEST(vncauthproxy::testing::NoFixture, closes_all_but),
       TEST(Opened, only_a_regular_file_is_opened),
       TEST(Opened, a_file_is_read_up_to_a_limit),
   };

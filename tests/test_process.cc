@@ -24,8 +24,10 @@
 #include <iterator>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "tests/support/cmocka_cxx.h"
+#include "tests/support/denied_calls.h"
 
 namespace vncauthproxy::base {
 namespace {
@@ -126,7 +128,7 @@ void fills_closed_standard_descriptors(NoFixture&) {
   const pid_t child = in_child([] {
     ::close(STDIN_FILENO);
     ::close(STDERR_FILENO);
-    fill_standard_descriptors();
+    if (!fill_standard_descriptors()) ::_exit(3);
     struct stat null, in, error;
     if (::stat("/dev/null", &null) != 0 || ::fstat(STDIN_FILENO, &in) != 0 ||
         ::fstat(STDERR_FILENO, &error) != 0)
@@ -138,7 +140,7 @@ void fills_closed_standard_descriptors(NoFixture&) {
 
 void a_process_that_forbids_it_leaves_no_core(NoFixture&) {
   const pid_t child = in_child([] {
-    forbid_inspection();
+    if (!forbid_inspection()) ::_exit(3);
     rlimit limit{1, 1};
     if (::getrlimit(RLIMIT_CORE, &limit) != 0 || limit.rlim_cur != 0 || limit.rlim_max != 0) ::_exit(1);
     if (::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0) ::_exit(2);
@@ -170,7 +172,7 @@ void the_same_uid_cannot_look_inside(Fixture& f) {
   const pid_t watched = in_child([&f, root] {
     f.go.close_writer();
     if (root && ::setresuid(kNobody, kNobody, kNobody) != 0) ::_exit(1);
-    forbid_inspection();
+    if (!forbid_inspection()) ::_exit(2);
     f.up.put(1);
     (void)f.go.get();
   });
@@ -211,7 +213,7 @@ void the_command_returns_when_the_daemon_is_ready(Fixture& f) {
     f.up.put(::getsid(0));
     f.up.put(::getcwd(cwd, sizeof cwd) != nullptr && std::strcmp(cwd, "/") == 0);
     (void)f.go.get();
-    readiness.ready();
+    if (!readiness.ready()) ::_exit(97);
     f.up.put(is_dev_null(0) + is_dev_null(1) + is_dev_null(2));
   });
   f.up.close_writer();
@@ -240,7 +242,7 @@ void the_daemon_outlives_a_killed_command(Fixture& f) {
     ::signal(SIGPIPE, SIG_DFL);
     f.up.put(1);
     (void)f.go.get();
-    readiness.ready();
+    if (!readiness.ready()) ::_exit(97);
     f.up.put(2);
   });
   f.up.close_writer();
@@ -259,10 +261,38 @@ void in_the_foreground_nothing_happens(NoFixture&) {
   const pid_t child = in_child([] {
     struct stat before, after;
     if (::fstat(STDERR_FILENO, &before) != 0) ::_exit(1);
-    Readiness().ready();
+    if (!Readiness().ready()) ::_exit(3);
     ::_exit(::fstat(STDERR_FILENO, &after) == 0 && before.st_ino == after.st_ino ? 0 : 2);
   });
   assert_int_equal(end_of(child), 0);
+}
+
+// ---- what the kernel refuses
+
+// 0: `act` is an error where these calls are denied. 98: it cannot be tried.
+template <typename Act>
+int fails_without(const std::vector<testing::DeniedCall>& denied, Act act) {
+  return testing::in_child([&] {
+    if (!testing::DeniedCalls(denied, EPERM).install()) return 98;
+    const Result<void> done = act();
+    return done ? 1 : 0;
+  });
+}
+
+void refusals_of_the_kernel_are_errors(NoFixture&) {
+  if (!testing::calls_can_be_denied()) skip();
+  // The C library sets a limit by either of two calls.
+  const int limit = fails_without({{SYS_prlimit64, 1, RLIMIT_FSIZE}, {SYS_setrlimit, 0, RLIMIT_FSIZE}},
+                                  [] { return set_limit(RLIMIT_FSIZE, 0); });
+  const int core = fails_without({{SYS_prlimit64, 1, RLIMIT_CORE}, {SYS_setrlimit, 0, RLIMIT_CORE}},
+                                 [] { return forbid_inspection(); });
+  const int dumpable = fails_without({{SYS_prctl, 0, PR_SET_DUMPABLE}}, [] { return forbid_inspection(); });
+  const int privileges =
+      fails_without({{SYS_prctl, 0, PR_SET_NO_NEW_PRIVS}}, [] { return forbid_new_privileges(); });
+  assert_int_equal(limit, 0);
+  assert_int_equal(core, 0);
+  assert_int_equal(dumpable, 0);
+  assert_int_equal(privileges, 0);
 }
 
 // ---- the pid file
@@ -574,6 +604,7 @@ int main() {
       TEST(NoFixture, the_command_fails_when_the_daemon_ends_first),
       TEST(Fixture, the_daemon_outlives_a_killed_command),
       TEST(NoFixture, in_the_foreground_nothing_happens),
+      TEST(NoFixture, refusals_of_the_kernel_are_errors),
       TEST(Fixture, writes_and_removes_the_file),
       TEST(Fixture, takes_over_a_stale_file),
       TEST(Fixture, an_empty_path_is_no_file),

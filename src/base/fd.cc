@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vncauthproxy/base/fd.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <numeric>
 
+#include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/log.h"
 
 namespace vncauthproxy::base {
@@ -22,6 +27,27 @@ const char* kind_of(mode_t mode) {
 
 Error not_regular(const std::string& path, mode_t mode) {
   return {ErrorCode::invalid, escape(path) + ": is " + kind_of(mode) + ", not a regular file"};
+}
+
+// The open descriptors as /proc lists them; the list's own may be among them. None where it cannot be read.
+std::vector<int> listed_descriptors() {
+  std::vector<int> open;
+  const Handle<DIR> list(::opendir("/proc/self/fd"));
+  if (!list) return open;
+  while (const dirent* entry = ::readdir(list.get()))
+    if (entry->d_name[0] != '.') open.push_back(std::atoi(entry->d_name));
+  return open;
+}
+
+// Linux before 5.9 has no close_range(2), and containers may forbid it.
+void close_one_by_one(const std::vector<int>& kept) {
+  std::vector<int> open = listed_descriptors();
+  if (open.empty()) {
+    open.resize(static_cast<size_t>(std::max(::sysconf(_SC_OPEN_MAX), 0L)));
+    std::iota(open.begin(), open.end(), 0);
+  }
+  for (const int fd : open)
+    if (fd > STDERR_FILENO && !std::binary_search(kept.begin(), kept.end(), fd)) ::close(fd);
 }
 
 }  // namespace
@@ -47,6 +73,19 @@ Result<FdPair> make_pipe() {
 bool set_nonblocking(int fd) {
   const int flags = ::fcntl(fd, F_GETFL);
   return flags >= 0 && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
+void close_all_but(std::vector<int> kept) {
+  std::erase_if(kept, [](int fd) { return fd <= STDERR_FILENO; });
+  kept.push_back(STDERR_FILENO);  // and the two before it
+  std::sort(kept.begin(), kept.end());
+  bool closed = true;
+  for (size_t i = 0; i < kept.size(); ++i) {
+    const auto first = static_cast<unsigned>(kept[i]) + 1;
+    const unsigned last = i + 1 < kept.size() ? static_cast<unsigned>(kept[i + 1]) - 1 : ~0U;
+    if (first <= last && ::close_range(first, last, 0) != 0) closed = false;
+  }
+  if (!closed) close_one_by_one(kept);
 }
 
 Result<OpenedFile> open_for_reading(const std::string& path) {

@@ -49,6 +49,14 @@ namespace {
   }
 }
 
+Result<void> leave_terminal() {
+  const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null) return system_error("cannot open /dev/null");
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::dup2(null.get(), fd) < 0) return system_error("dup2");
+  return {};
+}
+
 // ---- the pid file
 
 Error denied(std::string what) {
@@ -165,16 +173,29 @@ Result<void> verify_identity(const Identity& wanted) {
 
 }  // namespace
 
-void fill_standard_descriptors() {
+Result<void> fill_standard_descriptors() {
   int fd = 0;
   while (fd >= 0 && fd <= STDERR_FILENO) fd = ::open("/dev/null", O_RDWR);  // takes the lowest free number
-  if (fd > STDERR_FILENO) ::close(fd);
+  if (fd < 0) return system_error("cannot open /dev/null");
+  ::close(fd);
+  return {};
 }
 
-void forbid_inspection() {
-  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  const rlimit none{0, 0};
-  ::setrlimit(RLIMIT_CORE, &none);
+Result<void> forbid_inspection() {
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return system_error("PR_SET_DUMPABLE");
+  return set_limit(RLIMIT_CORE, 0);
+}
+
+Result<void> forbid_new_privileges() {
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return system_error("PR_SET_NO_NEW_PRIVS");
+  return {};
+}
+
+Result<void> set_limit(int resource, rlim_t value) {
+  const rlimit both{value, value};
+  if (::setrlimit(static_cast<__rlimit_resource>(resource), &both) != 0)
+    return system_error(("cannot set the resource limit " + std::to_string(resource)).c_str());
+  return {};
 }
 
 Result<Readiness> Readiness::detach() {
@@ -190,7 +211,7 @@ Result<Readiness> Readiness::detach() {
 
   // The middle one leads the new session and goes, so that the daemon never gets a controlling terminal.
   pair->first.reset();
-  ::setsid();
+  if (::setsid() < 0) return system_error("setsid");
   const pid_t daemon = ::fork();
   if (daemon < 0) std::fprintf(stderr, "vncauthproxy: fork: %s\n", std::strerror(errno));
   if (daemon != 0) ::_exit(0);
@@ -200,14 +221,13 @@ Result<Readiness> Readiness::detach() {
   return readiness;
 }
 
-void Readiness::ready() {
-  if (!parent_) return;
-  const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (null)
-    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null.get(), fd);
+Result<void> Readiness::ready() {
+  if (!parent_) return {};
+  Result<void> left = leave_terminal();
   // The parent may have been killed meanwhile; the daemon is up all the same.
   (void)::send(parent_.get(), "", 1, MSG_NOSIGNAL);
   parent_.reset();
+  return left;
 }
 
 Result<PidFile> PidFile::create(const std::string& path) {
@@ -284,9 +304,8 @@ Result<void> become(const Identity& identity) {
   if (identity.uid != 0)
     if (Result<void> dropped = drop_capabilities(); !dropped) return dropped;
   if (Result<void> verified = verify_identity(identity); !verified) return verified;
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return system_error("PR_SET_NO_NEW_PRIVS");
-  forbid_inspection();  // the change of uid undid it
-  return {};
+  if (Result<void> forbidden = forbid_new_privileges(); !forbidden) return forbidden;
+  return forbid_inspection();  // the change of uid undid it
 }
 
 }  // namespace vncauthproxy::base

@@ -172,7 +172,8 @@ int run(const Arguments& arguments) {
 
 int main(int argc, char* argv[]) {
   using namespace vncauthproxy;
-  base::forbid_inspection();
+  if (const auto forbidden = base::forbid_inspection(); !forbidden)
+    return client::complain(forbidden.error().detail);
   std::signal(SIGPIPE, SIG_IGN);
   proto::use_wiping_json_allocator();  // requests hold passwords
   client::Arguments arguments;

@@ -22,7 +22,7 @@ void raise_soft_limit(int resource) {
   rlimit limit{};
   if (::getrlimit(resource, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(resource, &limit);
+  (void)::setrlimit(resource, &limit);  // read_limits() shows what came of it
 }
 
 rlim_t soft_limit(int resource) {

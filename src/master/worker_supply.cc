@@ -45,7 +45,9 @@ WorkerSupply::WorkerSupply(net::Loop& loop, StartNursery start_nursery, unsigned
         base::log_error("cannot start the nursery: %s", started.error().detail.c_str());
         retry_.start(kRetry);
       }) {
-  ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  if (::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
+    base::log_warning("workers of a nursery that dies will not be this daemon's children: %s",
+                      std::strerror(errno));
 }
 
 WorkerSupply::~WorkerSupply() = default;

@@ -244,7 +244,10 @@ int run(Arguments& arguments) {
 
 int main(int argc, char* argv[]) {
   using namespace vncauthproxy;
-  base::forbid_inspection();
+  if (const auto forbidden = base::forbid_inspection(); !forbidden) {
+    passwd::complain(forbidden.error().detail);
+    return 1;
+  }
   std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of write(), not an end without a word
   std::signal(SIGPIPE, SIG_IGN);
   passwd::Arguments arguments;

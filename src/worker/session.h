@@ -26,8 +26,6 @@ class Session {
   // Ends the forwarding, for a viewer within `grace`.
   void stop(std::string reason, std::chrono::milliseconds grace);
 
-  ipc::Channel& channel() { return channel_; }
-
  private:
   enum class Phase {
     reaching_backend,  // until its SecurityResult, or --server-timeout

@@ -7,7 +7,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <optional>
@@ -15,7 +14,9 @@
 #include <utility>
 #include <vector>
 
+#include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/log.h"
+#include "vncauthproxy/base/process.h"
 #include "vncauthproxy/base/process_title.h"
 #include "vncauthproxy/ipc/handover.h"
 #include "vncauthproxy/ipc/packet.h"
@@ -25,6 +26,8 @@
 namespace vncauthproxy::worker {
 namespace {
 
+using base::Result;
+
 // Candidates, listeners, channel, backend, pipe, epoll, resolver, and a few more.
 constexpr rlim_t kMaxDescriptors = ViewerSide::kMaxCandidates + 64;
 
@@ -33,17 +36,6 @@ constexpr std::chrono::milliseconds kGrace{2000};
 
 // The Handover arrives here; of its pages only those that it fills exist.
 std::array<uint8_t, ipc::kMaxLongBytes> room;
-
-void close_all_but(int channel) {
-  std::vector<unsigned> kept = {STDERR_FILENO,
-                                static_cast<unsigned>(channel)};  // and the two before the first
-  if (const int log = base::log_descriptor(); log > STDERR_FILENO) kept.push_back(static_cast<unsigned>(log));
-  std::sort(kept.begin(), kept.end());
-  for (size_t i = 0; i < kept.size(); ++i) {
-    const unsigned last = i + 1 < kept.size() ? kept[i + 1] - 1 : ~0U;
-    if (kept[i] < last) ::close_range(kept[i] + 1, last, 0);
-  }
-}
 
 // The master decides about the end of a session; a signal sent to the whole group (Ctrl-C) must not take it
 // from it. Nor must a line on stderr, where that is a file (RLIMIT_FSIZE).
@@ -55,14 +47,12 @@ void restore_signals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-void limit_resources() {
-  const auto limit = [](auto resource, rlim_t value) {
-    const rlimit both{value, value};
-    ::setrlimit(resource, &both);
-  };
-  limit(RLIMIT_NOFILE, kMaxDescriptors);
-  limit(RLIMIT_NPROC, 0);
-  limit(RLIMIT_FSIZE, 0);
+Result<void> limit_resources() {
+  constexpr std::pair<int, rlim_t> kLimits[] = {
+      {RLIMIT_NOFILE, kMaxDescriptors}, {RLIMIT_NPROC, 0}, {RLIMIT_FSIZE, 0}};
+  for (const auto& [resource, value] : kLimits)
+    if (auto set = base::set_limit(resource, value); !set) return set;
+  return {};
 }
 
 // libevent makes a pipe for signals, which no worker uses. The kernel counts its 64 KiB against what the user
@@ -70,6 +60,11 @@ void limit_resources() {
 // carry bulk. These are all pipes there are at this moment.
 void shrink_pipes() {
   for (int fd = STDERR_FILENO + 1; fd < 32; ++fd) ::fcntl(fd, F_SETPIPE_SZ, 4096);  // what is no pipe refuses
+}
+
+void tell(int channel, const ipc::Message& message) {
+  const ipc::Packet packet = ipc::encode(message);
+  (void)ipc::send_packet(channel, packet.content());
 }
 
 // Nullopt: no forwarding will come; the master has dismissed this spare, or is gone.
@@ -82,27 +77,28 @@ std::optional<ipc::Handover> wait_for_handover(int channel) {
   auto handover = ipc::decode_handover(base::Bytes(room).first(packet->size), std::move(packet->descriptors));
   base::wipe(std::span<uint8_t>(room).first(packet->size));
   if (handover) return std::move(*handover);
-  base::log_error("%s", handover.error().detail.c_str());
+  tell(channel, ipc::Log{base::LogLevel::error, handover.error().detail});
   return std::nullopt;
 }
 
 }  // namespace
 
-void be_spare(base::Fd channel, net::TlsServer tls) {
-  const int to_master = channel.get();
-  close_all_but(to_master);
-  // The nursery's own way to the log was closed just now.
-  base::set_log_sink([to_master](base::LogLevel level, std::string_view text) {
-    const ipc::Packet packet = ipc::encode(ipc::Log{level, std::string(text)});
-    (void)ipc::send_packet(to_master, packet.content());
+void be_spare(base::Fd channel, net::TlsServer tls) noexcept {
+  base::close_all_but({channel.get(), base::log_descriptor()});
+  base::set_log_sink([end = channel.get()](base::LogLevel level, std::string_view text) {
+    tell(end, ipc::Log{level, std::string(text)});
   });
   restore_signals();
-  limit_resources();
+  const auto limited = limit_resources();
   base::set_process_title("vncauthproxy: spare");
   net::Loop loop;
   shrink_pipes();
   auto handover = wait_for_handover(channel.get());
   if (!handover) ::_exit(0);
+  if (!limited) {
+    tell(channel.get(), ipc::Refused{proto::FailureCode::internal, limited.error().detail});
+    ::_exit(1);
+  }
   base::set_log_prefix("F" + std::to_string(handover->id) + " ");
   Session session(loop, std::move(*handover), std::move(channel), std::move(tls));
   net::Signal terminate(loop, SIGTERM, [&session] { session.stop("terminated by SIGTERM", kGrace); });

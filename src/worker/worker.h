@@ -9,8 +9,8 @@
 namespace vncauthproxy::worker {
 
 // Called in a fresh child. Of what was inherited it keeps the standard streams, the connection to the system
-// logger and `tls`, whose context is ready but for the key. `channel` is its socket to the master. Leaves by
-// _exit.
-[[noreturn]] void be_spare(base::Fd channel, net::TlsServer tls);
+// logger and `tls`, whose context is ready but for the key. `channel` is its socket to the master, which gets
+// its log lines too. Leaves by _exit; an exception ends the process.
+[[noreturn]] void be_spare(base::Fd channel, net::TlsServer tls) noexcept;
 
 }  // namespace vncauthproxy::worker

@@ -480,10 +480,7 @@ void numbers_go_on_in_the_next_life(Service& f) {
 
 // Each ends with its reason, and nothing of it is an error.
 void a_terminated_worker_ends_in_order(Fixture& f) {
-  const auto newest_worker = [&f] {
-    const std::vector<pid_t> all = f.daemon.workers();
-    return *std::max_element(all.begin(), all.end());
-  };
+  const auto newest_worker = [&f] { return f.daemon.workers().back(); };
   const auto ended = [&f](unsigned nth) {
     return f.daemon.wait_log(f.daemon.forwarding(nth) + "ended: terminated by SIGTERM; ");
   };
@@ -517,6 +514,27 @@ void a_daemon_that_ends_answers_who_waits(Fixture& f) {
   const Reply reply = parse_reply(control.read_to_end());
   f.check(reply.failed("busy"), reply.text);
   f.check(f.daemon.log().find("ERROR") == std::string::npos, "no errors");
+}
+
+// In `ps` and `top`: what a process is, and for which forwarding.
+void processes_say_what_they_do(Fixture& f) {
+  const auto title = [](pid_t pid) {
+    const std::string line = read_file("/proc/" + std::to_string(pid) + "/cmdline");
+    return std::string(line.c_str());
+  };
+  const auto says = [&](pid_t pid, const std::string& expected) {
+    return wait_until([&] { return title(pid) == "vncauthproxy: " + expected; }) ||
+           !f.check(false, title(pid));
+  };
+  const auto worker = [&f](size_t nth) { return f.daemon.workers().at(nth - 1); };
+  f.check(says(worker(1), f.daemon.forwarding(1) + "live"));
+  FakeViewer viewer(f.daemon.forwarding_to(f.echo_backend.port()));
+  f.check(says(worker(2), f.daemon.forwarding(2) + "waiting"));
+  f.check(viewer.log_in(kViewerSecret) == Verdict::admitted);
+  f.check(says(worker(2), f.daemon.forwarding(2) + "live"));
+  f.check(says(nursery_of(f.daemon.pid()), "nursery"));
+  f.check(wait_until([&] { return !spares_of(f.daemon.pid()).empty(); }), "a spare");
+  f.check(title(f.daemon.pid()).ends_with("/vncauthproxy"), "the master keeps its arguments");
 }
 
 // ---- what can be seen from outside
@@ -701,6 +719,7 @@ int main() {
       STAGED(Service, numbers_go_on_in_the_next_life),
       STAGED(Fixture, a_terminated_worker_ends_in_order),
       STAGED(Fixture, a_daemon_that_ends_answers_who_waits),
+      STAGED(Fixture, processes_say_what_they_do),
       STAGED(Talkative, secrets_are_nowhere_to_be_seen),
       STAGED(Fixture, secrets_are_gone_from_memory),
       STAGED(Fixture, nobody_may_look_inside),

@@ -134,7 +134,8 @@ Daemon::Daemon(DaemonSetup setup) : log_(setup.log, folder_.path()), min_port_(f
   std::vector<std::string> argv = daemon_command(folder_, min_port_, setup);
   argv.insert(argv.begin() + 1, {"--foreground", "--log", log_.option()});
   if (setup.names.any()) argv = with_own_names(folder_, setup.names, std::move(argv));
-  program_ = std::make_unique<Program>(std::move(argv), ProgramSetup{.descriptors = setup.descriptors});
+  program_ = std::make_unique<Program>(
+      std::move(argv), ProgramSetup{.descriptors = setup.descriptors, .denied = setup.denied});
   wait_until([this] { return (port_ = port_in(log())) != 0 || !running(); });
   if (port_ == 0) throw std::runtime_error("the daemon did not start: " + log());
 }

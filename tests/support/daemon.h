@@ -62,6 +62,7 @@ struct DaemonSetup {
   std::string users = {};     // text of the users file; empty: kUser alone
   std::string user = "root";  // --user, given when the test runs as root
   unsigned descriptors = 0;
+  std::vector<DeniedCall> denied = {};  // see ProgramSetup
   LogTo log = chosen_log_target();
   OwnNames names = {};  // where own_names_work()
 };

@@ -10,22 +10,23 @@
 #include <cstdlib>
 #include <string>
 
+#include "vncauthproxy/base/handles.h"
+
 namespace vncauthproxy::testing {
 
 // How many are open whose target begins with `kind`: "pipe:", "socket:", "" for all.
 inline unsigned count_descriptors(const std::string& kind = "") {
   unsigned count = 0;
-  DIR* const folder = ::opendir("/proc/self/fd");
-  if (folder == nullptr) return 0;
-  while (const dirent* entry = ::readdir(folder)) {
+  const base::Handle<DIR> folder(::opendir("/proc/self/fd"));
+  if (!folder) return 0;
+  while (const dirent* entry = ::readdir(folder.get())) {
     const int fd = std::atoi(entry->d_name);
-    if (entry->d_name[0] == '.' || fd == ::dirfd(folder)) continue;
+    if (entry->d_name[0] == '.' || fd == ::dirfd(folder.get())) continue;
     char target[256] = "";
-    if (::readlinkat(::dirfd(folder), entry->d_name, target, sizeof target - 1) > 0 &&
+    if (::readlinkat(::dirfd(folder.get()), entry->d_name, target, sizeof target - 1) > 0 &&
         std::string(target).starts_with(kind))
       ++count;
   }
-  ::closedir(folder);
   return count;
 }
 

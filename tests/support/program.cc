@@ -95,6 +95,7 @@ Program::Program(std::vector<std::string> argv, ProgramSetup setup) {
   const std::vector<char*> arguments = pointers(argv);
   const std::vector<char*> variables = pointers(environment);
   Pipe in = pipe_pair(), out = pipe_pair(), err = pipe_pair(), stop = pipe_pair();
+  const DeniedCalls denied(setup.denied);
   const rlimit descriptors{setup.descriptors, setup.descriptors};
 
   pid_ = ::fork();
@@ -107,6 +108,7 @@ Program::Program(std::vector<std::string> argv, ProgramSetup setup) {
     for (const base::Fd& fd : passed) ::dup2(fd.get(), next++);
     if (setup.descriptors > 0) ::setrlimit(RLIMIT_NOFILE, &descriptors);
     ::signal(SIGPIPE, SIG_DFL);
+    if (!setup.denied.empty() && !denied.install()) ::_exit(126);
     ::execve(path.c_str(), arguments.data(), variables.data());
     ::_exit(127);
   }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tests/support/deadline.h"
+#include "tests/support/denied_calls.h"
 #include "vncauthproxy/base/fd.h"
 
 namespace vncauthproxy::testing {
@@ -29,6 +30,7 @@ struct ProgramSetup {
   std::string input = {};                     // written to its stdin, then closed
   unsigned descriptors = 0;                   // RLIMIT_NOFILE when above 0
   std::vector<int> pass = {};                 // these become its descriptors 3, 4, ...
+  std::vector<DeniedCall> denied = {};        // it ends with status 126 where calls_can_be_denied() is false
 };
 
 class Program {

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "vncauthproxy/base/result.h"
 
@@ -42,6 +43,9 @@ Result<FdPair> socket_pair(int type);
 // A pipe: first reads, second writes; both non-blocking.
 Result<FdPair> make_pipe();
 bool set_nonblocking(int fd);
+// Closes all descriptors of the process but stdin, stdout, stderr and `kept` (-1 is none), whatever the
+// kernel offers for that. Nobody may own one that is closed here.
+void close_all_but(std::vector<int> kept);
 
 struct OpenedFile {
   Fd fd;

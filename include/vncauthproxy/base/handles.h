@@ -3,6 +3,7 @@
 // that is not used costs no link dependency, so a program without libevent may include this too.
 #pragma once
 
+#include <dirent.h>
 #include <event2/event.h>
 #include <jansson.h>
 #include <netdb.h>
@@ -19,6 +20,9 @@ namespace vncauthproxy::base {
 
 inline void release(std::FILE* p) {
   std::fclose(p);
+}
+inline void release(DIR* p) {
+  ::closedir(p);
 }
 inline void release(addrinfo* p) {
   ::freeaddrinfo(p);

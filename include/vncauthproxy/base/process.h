@@ -2,6 +2,7 @@
 // What a Unix daemon does with its own process: detach, hold its pid file, give up privileges, bound itself.
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <string>
@@ -13,10 +14,17 @@ namespace vncauthproxy::base {
 
 // Opens /dev/null in place of whichever of stdin, stdout and stderr is closed: the next socket would else
 // take its number, and what is printed would go to a peer. First of all in main.
-void fill_standard_descriptors();
+Result<void> fill_standard_descriptors();
 
 // No core file, not traceable and its /proc closed to the same uid. Again after every change of uid.
-void forbid_inspection();
+Result<void> forbid_inspection();
+
+// PR_SET_NO_NEW_PRIVS: no program that is run from here on gains rights by its set-user-ID bit or its file
+// capabilities. Children have it too.
+Result<void> forbid_new_privileges();
+
+// Soft and hard limit, for good where the process has no privileges. `resource` is one of RLIMIT_*.
+Result<void> set_limit(int resource, rlim_t value);
 
 // The starting side of a daemon. In the parent detach() does not return: it waits until the child calls
 // ready(), then exits 0, or exits 1 when the child ends first (which has printed why on the stderr they still
@@ -25,7 +33,9 @@ class Readiness {
  public:
   Readiness() = default;  // foreground: nobody waits, ready() does nothing
   static Result<Readiness> detach();
-  void ready();  // lets the parent go and points stdin, stdout and stderr at /dev/null
+  // Lets the parent go and points stdin, stdout and stderr at /dev/null. An error means that the terminal of
+  // the start was kept.
+  Result<void> ready();
 
  private:
   Fd parent_;
