@@ -15,6 +15,7 @@
 #   SANITIZE=address,undefined   build and check with sanitizers (into a build folder of its own)
 #   BUILD=DIR                    where objects and programs go (build)
 #   CHECK="WORD..."              check: only tests whose name contains one of the words (unit, fuzz, e2e, script, relay)
+#   LOG_TO=file|syslog|-         check: where the daemons of end-to-end tests log to (file)
 #   LTO=                         no optimization at link time: a faster build
 #   WERROR=                      warnings of a compiler newer than the tested ones do not stop the build
 #   DESTDIR=DIR                  install below DIR; prefix, sbindir, sysconfdir ... as the GNU standards name them

@@ -55,7 +55,7 @@ check-programs:
 	+$(call build,all $(SUPPORT_PROGRAMS) $(check_programs))
 check: check-programs
 	@BUILD='$(BUILD)' VNCAUTHPROXY_BUILD='$(abspath $(BUILD))' SANITIZE='$(SANITIZE)' MAKE='$(MAKE)' CXX='$(CXX)' PYTHON3='$(PYTHON3)' \
-	  tests/scripts/run-tests.sh $(BUILD)/check $(chosen)
+	  $(if $(LOG_TO),VNCAUTHPROXY_TEST_LOG_TO='$(LOG_TO)') tests/scripts/run-tests.sh $(BUILD)/check $(chosen)
 
 demo-programs:
 	+$(call build,all $(SUPPORT_PROGRAMS))
