@@ -651,6 +651,35 @@ void explains_bad_limits(Fixture& f) {
   }
 }
 
+// ---- what viewers are told
+
+void a_proxy_address_is_a_host_alone(Fixture& f) {
+  struct {
+    const char *value, *trouble;
+  } const rows[] = {
+      {"console.example.org", nullptr},
+      {"192.0.2.7", nullptr},
+      {"2001:db8::7", nullptr},
+      {"", nullptr},
+      {"console.example.org:443", "has a port behind a colon: viewers are told the port of each forwarding"},
+      {"192.0.2.7:443", "has a port behind a colon: viewers are told the port of each forwarding"},
+      {"[2001:db8::7]", "has brackets, which an address without a port does not need"},
+      {"[2001:db8::7]:443", "has brackets, which an address without a port does not need"},
+      {"console example", "has a blank in it"},
+      {" console.example.org", "has a blank in it"},
+      {"https://console.example.org", "is neither a host name nor an address"},
+      {"192.0.2.0/24", "is neither a host name nor an address"},
+  };
+  for (const auto& row : rows) {
+    f.text.assign("proxy-address \"").append(row.value).append("\"\n");
+    assert_int_equal(f.parse_file(f.text), row.trouble == nullptr ? kRun : kConfigError);
+    if (row.trouble == nullptr) continue;
+    f.expected = f.file + ":1: proxy-address: \"" + row.value + "\" " + row.trouble;
+    const bool said = f.says(f.expected);
+    assert_true(said);
+  }
+}
+
 // ---- spellings of the old daemon
 
 void old_spellings_mean_what_they_did(Fixture& f) {
@@ -722,6 +751,7 @@ int main() {
       TEST(Fixture, explains_bad_listeners),
       TEST(Fixture, exempt_networks_add_up),
       TEST(Fixture, explains_bad_limits),
+      TEST(Fixture, a_proxy_address_is_a_host_alone),
       TEST(Fixture, old_spellings_mean_what_they_did),
       TEST(Fixture, an_old_name_counts_in_full),
   };

@@ -111,6 +111,21 @@ Result<void> endpoint_or_none(Options& options, const std::string& value) {
   return text<member>(options, value);
 }
 
+// A host name or an address as others write it: the port is another one each time.
+template <std::string Options::*member>
+Result<void> host_or_none(Options& options, const std::string& value) {
+  const bool is_address = parse_network(value) && value.find('/') == std::string::npos;
+  const auto is_blank = [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '\x7f'; };
+  if (std::any_of(value.begin(), value.end(), is_blank)) return bad("has a blank in it");
+  if (!is_address && value.find_first_of("[]") != std::string::npos)
+    return bad("has brackets, which an address without a port does not need");
+  if (!is_address && value.find('/') != std::string::npos)
+    return bad("is neither a host name nor an address");
+  if (!is_address && value.find(':') != std::string::npos)
+    return bad("has a port behind a colon: viewers are told the port of each forwarding");
+  return text<member>(options, value);
+}
+
 // An empty one adds none.
 Result<void> more_vncap(Options& options, const std::string& value) {
   std::string where = value;
@@ -305,7 +320,7 @@ constexpr Row kRows[] = {
 
     {"proxy-listen-address", 0, "ADDRESS", "*", kAnywhere, some_text<&Options::proxy_listen_address>,
      "Wait for viewers at this address or host name; * is every address."},
-    {"proxy-address", 0, "NAME", kNone, kAnywhere, text<&Options::proxy_address>,
+    {"proxy-address", 0, "NAME", kNone, kAnywhere, host_or_none<&Options::proxy_address>,
      "Tell control clients that viewers shall connect to NAME. Without it, the address that viewers are "
      "awaited at, or this host's full name."},
     {"min-port", 'p', "PORT", "25000", kAnywhere, port<&Options::min_port>, "The lowest port for viewers."},

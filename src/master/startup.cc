@@ -2,12 +2,9 @@
 #include "master/startup.h"
 
 #include <fcntl.h>
-#include <netdb.h>
-#include <unistd.h>
-
-#include <climits>
 #include <utility>
 
+#include "master/own_name.h"
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/proto/vnc_auth.h"
 #include "vncauthproxy/proto/ws_upgrade.h"
@@ -18,20 +15,12 @@ namespace {
 using base::Options;
 using base::Result;
 
-std::string own_host_name() {
-  char name[HOST_NAME_MAX + 1] = "";
-  ::gethostname(name, sizeof name - 1);
-  addrinfo hints{};
-  hints.ai_flags = AI_CANONNAME;
-  addrinfo* found = nullptr;
-  if (::getaddrinfo(name, nullptr, &hints, &found) != 0) return name;
-  const base::Handle<addrinfo> owner(found);
-  return found->ai_canonname != nullptr ? found->ai_canonname : name;
-}
-
 std::string advertised_address(const Options& options) {
   if (!options.proxy_address.empty()) return options.proxy_address;
-  return means_everywhere(options.proxy_listen_address) ? own_host_name() : options.proxy_listen_address;
+  if (!means_everywhere(options.proxy_listen_address)) return options.proxy_listen_address;
+  NameForViewers own = name_for_viewers(look_up_own_names());
+  if (!own.warning.empty()) base::log_warning("%s", own.warning.c_str());
+  return std::move(own.name);
 }
 
 // A missing file is no reason not to start: users may be added later. At a reload it is an error, and those

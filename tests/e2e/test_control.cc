@@ -379,6 +379,17 @@ void proxy_address_is_what_was_configured(Fixture& f) {
   f.check(works(reply), "and it is there");
 }
 
+// A hosts file as installers and clouds write it: localhost is the canonical name of the host.
+void proxy_address_is_no_loopback_name(Fixture& f) {
+  if (!own_names_work()) return;
+  const std::string hosts = "127.0.0.1 localhost box\n";
+  Daemon daemon({.names = {.host_name = "box", .hosts = hosts}});
+  const Reply reply = daemon.request(request_with(f, "", ""));
+  f.check(reply.ok() && reply.proxy_address == "box", reply.text);
+  Daemon nameless({.names = {.host_name = "localhost", .hosts = hosts}});
+  f.check(nameless.wait_log("set proxy-address to the name that viewers shall connect to"), "a warning");
+}
+
 void tls_serves_both_versions(WithTls& f) {
   f.check(f.certified);
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
@@ -498,6 +509,7 @@ int main() {
       STAGED(Fixture, requests_that_logged_in_do_not_count),
       STAGED(Fixture, impatient_clients_harm_nobody),
       STAGED(Fixture, proxy_address_is_what_was_configured),
+      STAGED(Fixture, proxy_address_is_no_loopback_name),
       STAGED(WithTls, tls_serves_both_versions),
       STAGED(WithTls, tls_takes_requests_in_pieces),
       STAGED(WithTls, tls_refuses_old_versions),
