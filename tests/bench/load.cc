@@ -392,10 +392,16 @@ Json login(Arguments& arguments) {
 
 struct TreeMemory {
   Memory root;
-  Memory others;  // sums
-  uint64_t count = 0;
+  Memory nursery, spares, others;  // sums; the first two are of the daemon alone
+  uint64_t spares_count = 0, count = 0;
   bool known = false;
 };
+
+void add(const Memory& one, Memory& sum) {
+  sum.rss_kib += one.rss_kib;
+  sum.pss_kib += one.pss_kib;
+  sum.uss_kib += one.uss_kib;
+}
 
 TreeMemory memory_of(const ProcessTree& tree) {
   TreeMemory sum;
@@ -407,20 +413,28 @@ TreeMemory memory_of(const ProcessTree& tree) {
       sum.known = true;
       continue;
     }
-    sum.others.rss_kib += memory->rss_kib;
-    sum.others.pss_kib += memory->pss_kib;
-    sum.others.uss_kib += memory->uss_kib;
-    ++sum.count;
+    const std::string title = ProcessTree::title(pid);
+    if (title == "vncauthproxy: nursery") {
+      add(*memory, sum.nursery);
+    } else if (title == "vncauthproxy: spare") {
+      add(*memory, sum.spares);
+      ++sum.spares_count;
+    } else {
+      add(*memory, sum.others);
+      ++sum.count;
+    }
   }
   return sum;
 }
 
 json_t* packed(const TreeMemory& memory) {
   const auto whole = [](uint64_t kib) { return static_cast<json_int_t>(kib); };
-  return ::json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "root_rss_kib", whole(memory.root.rss_kib),
-                     "root_pss_kib", whole(memory.root.pss_kib), "root_uss_kib", whole(memory.root.uss_kib),
-                     "others", whole(memory.count), "others_pss_kib", whole(memory.others.pss_kib),
-                     "others_uss_kib", whole(memory.others.uss_kib));
+  return ::json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "root_rss_kib",
+                     whole(memory.root.rss_kib), "root_pss_kib", whole(memory.root.pss_kib), "root_uss_kib",
+                     whole(memory.root.uss_kib), "others", whole(memory.count), "others_pss_kib",
+                     whole(memory.others.pss_kib), "others_uss_kib", whole(memory.others.uss_kib),
+                     "nursery_pss_kib", whole(memory.nursery.pss_kib), "spares", whole(memory.spares_count),
+                     "spares_pss_kib", whole(memory.spares.pss_kib));
 }
 
 // What one more costs while others are held: set-up one at a time, and the relaying of one flood.

@@ -95,6 +95,13 @@ double ProcessTree::cpu_seconds() const {
   return sum;
 }
 
+std::string ProcessTree::title(pid_t pid) {
+  std::ifstream file(proc(pid, "cmdline"));
+  std::string title;
+  std::getline(file, title, '\0');
+  return title;
+}
+
 std::optional<Memory> ProcessTree::memory(pid_t pid) {
   std::ifstream file(proc(pid, "smaps_rollup"));
   std::string line;

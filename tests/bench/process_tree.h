@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace vncauthproxy::bench {
@@ -27,6 +28,7 @@ class ProcessTree {
   // CPU seconds used so far by the tree, children that ended and were waited for included.
   double cpu_seconds() const;
   static double own_cpu_seconds(pid_t pid);  // without its children
+  static std::string title(pid_t pid);       // its first argument, which it may have changed
   // Nullopt: it is gone, or only root may look.
   static std::optional<Memory> memory(pid_t pid);
 

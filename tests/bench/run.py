@@ -129,9 +129,7 @@ class Bench:
         """The sessions of the last measurement are over: the daemon is alone again."""
         if proxy.name != OURS:
             return
-        children = f"/proc/{proxy.pid}/task/{proxy.pid}/children"
-        wait_for(lambda: not os.path.exists(children) or not open(children, encoding="ascii").read().strip(),
-                 "the workers' end", 60)
+        wait_for(lambda: not any(map(is_worker, descendants(proxy.pid))), "the workers' end", 60)
 
     def rows_of(self, proxies, wraps):
         rows = [(proxy, wrap) for wrap in wraps for proxy in proxies if wrap in proxy.via]
@@ -258,6 +256,25 @@ class Bench:
         pairs = [(value(a), value(b)) for a, b in zip(self.row(section, *case_row(case, row)),
                                                       self.row(section, *case_row(case, other)))]
         return spread([a / b for a, b in pairs if b])
+
+
+def descendants(pid):
+    """All processes below that one, as far as they can be seen; /proc tells children of the main thread alone."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as children:
+            below = [int(child) for child in children.read().split()]
+    except OSError:
+        return []
+    return below + [deeper for child in below for deeper in descendants(child)]
+
+
+def is_worker(pid):
+    """Has a forwarding, which its title tells; nursery and spares stay for as long as the daemon."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as title:
+            return title.read().startswith(b"vncauthproxy: F")
+    except OSError:
+        return False
 
 
 def row_name(proxy, wrap):
