@@ -63,7 +63,9 @@ struct OnePort : Fixture {
   OnePort() : Fixture(1) {}
 };
 struct OneHastyPort : Fixture {
-  OneHastyPort() : Fixture(1, {"--server-timeout", "1", "--connect-timeout", "1", "--auth-timeout", "1"}) {}
+  OneHastyPort()
+      : Fixture(1, {"--server-timeout", "1", "--connect-timeout", "1", "--auth-timeout", "1",
+                    "--auth-attempts", "1"}) {}
 };
 struct DozenPorts : Fixture {
   DozenPorts() : Fixture(12) {}
