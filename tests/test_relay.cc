@@ -36,6 +36,7 @@ using testing::run_until;
 constexpr size_t kMiB = 1024 * 1024;
 // The relay's longest wait for a peer that has nothing more to say, with room for a busy machine.
 constexpr seconds kEndAndRoom{15};
+constexpr milliseconds kVanished{1000};
 
 std::vector<uint8_t> bytes(std::string_view text) {
   return {text.begin(), text.end()};
@@ -170,11 +171,52 @@ void small_messages_go_both_ways(Fixture& f) {
 
 // Thousands of them would cost a machine something for nothing.
 void a_plain_session_at_rest_waits_for_its_peers_alone(Fixture& f) {
-  f.make({}, {}, 0, {milliseconds(1), milliseconds(1)});
+  f.make({}, {}, 0, {milliseconds(1), milliseconds(1), kVanished});
   const bool one = (f.backend.send_all("one"), f.viewer_gets("one"));
-  const int awaited = ::event_base_get_num_events(f.loop.base(), EVENT_BASE_COUNT_ADDED);
+  // Something to read, from either. Shortly after something was sent it is also seen to that it arrived.
+  const bool rests = run_until(
+      f.loop, [&f] { return ::event_base_get_num_events(f.loop.base(), EVENT_BASE_COUNT_ADDED) == 2; });
   assert_true(one);
-  assert_int_equal(awaited, 2);  // something to read, from either
+  assert_true(rests);
+}
+
+// ---- peers that vanish, as a machine that lost its power does
+
+void a_viewer_that_vanishes_with_a_byte_on_its_way_is_given_up(Fixture& f) {
+  f.make({}, {}, 0, {.vanished = kVanished});
+  const bool before = (f.backend.send_all("one"), f.viewer_gets("one"));
+  f.viewer.deafen();
+  f.backend.send_all("2");
+  const bool ended = f.ends();
+  const bool told = f.ended_with("Client connection lost: nothing acknowledged for 1 seconds");
+  const bool backend_knows = run_until(f.loop, [&f] { return f.backend.pull().over(); });
+  assert_true(before);
+  assert_true(ended);
+  assert_true(told);
+  assert_true(backend_knows);
+}
+
+void a_backend_that_vanishes_with_a_byte_on_its_way_is_given_up(Fixture& f) {
+  f.make({}, {}, 0, {.vanished = kVanished});
+  const bool before = (f.viewer.send_all("one"), f.backend_gets("one"));
+  f.backend.deafen();
+  f.viewer.send_all("2");
+  const bool ended = f.ends();
+  const bool told = f.ended_with("Server connection lost: nothing acknowledged for 1 seconds");
+  assert_true(before);
+  assert_true(ended);
+  assert_true(told);
+}
+
+// Its system acknowledges the probes of ours, here 0.2, 0.6, 1.4, 3 and 6.2 seconds after it is full.
+void a_viewer_that_only_does_not_read_is_there(Fixture& f) {
+  f.make({}, {}, 8192, {.vanished = 3 * kVanished});
+  const uint64_t sent = f.fill_up();
+  const bool ended = f.ends(Deadline(4 * kVanished));
+  const bool reads_again = f.viewer_drains(sent);
+  assert_true(sent > 0);
+  assert_false(ended);
+  assert_true(reads_again);
 }
 
 void early_bytes_go_first_and_once(Fixture& f) {
@@ -553,6 +595,9 @@ int main() {
   const CMUnitTest tests[] = {
       TEST(Fixture, small_messages_go_both_ways),
       TEST(Fixture, a_plain_session_at_rest_waits_for_its_peers_alone),
+      TEST(Fixture, a_viewer_that_vanishes_with_a_byte_on_its_way_is_given_up),
+      TEST(Fixture, a_backend_that_vanishes_with_a_byte_on_its_way_is_given_up),
+      TEST(Fixture, a_viewer_that_only_does_not_read_is_there),
       TEST(Fixture, early_bytes_go_first_and_once),
       TEST(Fixture, many_early_bytes_wait_for_a_slow_viewer),
       TEST(Fixture, early_input_waits_for_a_slow_backend),

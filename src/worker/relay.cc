@@ -39,6 +39,7 @@ constexpr int kMovesAtOnce = 8;
 constexpr std::chrono::milliseconds kFirstLook{20};
 constexpr std::chrono::seconds kBulkQuiet{1};
 constexpr std::chrono::seconds kStallCheck{1};
+constexpr int kVanishedChecks = 5;  // in the time after which a peer that acknowledges nothing is given up
 constexpr std::chrono::seconds kEndTime{5};
 
 // Where the callbacks read to; they never nest. On the stack each of its pages would be probed, and stay.
@@ -109,6 +110,7 @@ Relay::Relay(net::Loop& loop, Backend backend, Link viewer, const std::vector<ui
       stall_timer_(loop, [this] { stall_tick(); }),
       times_(times),
       life_timer_(loop, [this] { life_tick(); }),
+      vanished_timer_(loop, [this] { vanished_tick(); }),
       end_timer_(loop, [this] { out_of_time(); }) {
   // A peer that is gone already shows itself at the first read.
   to_viewer_ = backend.early.size();
@@ -174,6 +176,7 @@ void Relay::settle_viewer() {
   viewer_write_.arm(owed);
   backend_read_.arm(backend_open_ && !owed);
   if (owed) watch_stall();
+  watch_for_vanished();
   if (backend_open_ || owed) return;
   viewer_.finish(goodbye_, reason_);
   viewer_settled_ = true;
@@ -248,6 +251,7 @@ void Relay::settle_backend() {
   backend_write_.arm(owed);
   watch_input();
   if (owed) watch_stall();
+  watch_for_vanished();
   if (viewer_.pending()) viewer_read_.wake();
   if (viewer_open_ || owed || backend_settled_) return;
   ::shutdown(backend_.get(), SHUT_WR);
@@ -306,6 +310,26 @@ void Relay::viewer_vanished(std::string reason) {
   viewer_lost(std::move(reason));
   viewer_open_ = false;
   settle_backend();
+}
+
+// Nor from this one.
+void Relay::backend_vanished(std::string reason) {
+  backend_lost(std::move(reason));
+  backend_open_ = false;
+  settle_viewer();
+}
+
+void Relay::watch_for_vanished() {
+  if (!std::exchange(vanished_watched_, true)) vanished_timer_.start(times_.vanished / kVanishedChecks);
+}
+
+void Relay::vanished_tick() {
+  vanished_watched_ = false;
+  const auto viewer = viewer_silence_.age(viewer_.fd()), backend = backend_silence_.age(backend_.get());
+  const std::string why = " connection lost: nothing acknowledged for " + base::seconds_text(times_.vanished);
+  if (viewer >= times_.vanished) return viewer_vanished("Client" + why);
+  if (backend >= times_.vanished) return backend_vanished("Server" + why);
+  if (viewer_silence_.waits() || backend_silence_.waits()) watch_for_vanished();
 }
 
 void Relay::watch_stall() {

@@ -12,6 +12,7 @@
 
 #include "vncauthproxy/base/secret.h"
 #include "vncauthproxy/net/loop.h"
+#include "vncauthproxy/net/unacknowledged.h"
 #include "worker/backend_side.h"
 #include "worker/link.h"
 
@@ -41,6 +42,8 @@ class Pipe {
 struct RelayTimes {
   std::chrono::milliseconds ping_interval{};  // 0: a quiet viewer is never asked for a sign of life
   std::chrono::milliseconds ping_patience{};  // how long it may leave that unanswered; 0: for ever
+  std::chrono::milliseconds vanished{
+      150000};  // how long a peer may acknowledge nothing: net/unacknowledged.h
 };
 
 class Relay {
@@ -82,6 +85,10 @@ class Relay {
   void backend_lost(std::string reason);
   void viewer_lost(std::string reason);
   void viewer_vanished(std::string reason);
+  void backend_vanished(std::string reason);
+  // Not while nothing moves: sessions at rest have no timer.
+  void watch_for_vanished();
+  void vanished_tick();
   // A peer that is not read, because the other one takes nothing, cannot show its end by itself.
   void watch_stall();
   void stall_tick();
@@ -118,6 +125,9 @@ class Relay {
   bool stall_watched_ = false;
   RelayTimes times_;
   net::Timer life_timer_;
+  net::Unacknowledged viewer_silence_, backend_silence_;
+  net::Timer vanished_timer_;
+  bool vanished_watched_ = false;
   net::Timer end_timer_;
 };
 
