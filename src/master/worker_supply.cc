@@ -24,6 +24,7 @@ using base::ErrorCode;
 using base::Result;
 
 constexpr std::chrono::milliseconds kRetry{1000};
+constexpr const char* kLongChain = "the certificate's chain is too long";
 
 // Whether `pid` is a child of this process that nobody has waited for: then it is no other's.
 bool is_own_child(pid_t pid) {
@@ -53,13 +54,16 @@ WorkerSupply::WorkerSupply(net::Loop& loop, StartNursery start_nursery, unsigned
 WorkerSupply::~WorkerSupply() = default;
 
 Result<void> WorkerSupply::use(ipc::Settings settings) {
-  const uint32_t number = settings_.number + 1;
+  settings.number = settings_.number + 1;
+  std::vector<uint8_t> room(ipc::kMaxLongBytes);
+  if (!ipc::encode(settings, room)) return Error{ErrorCode::too_large, kLongChain};
   settings_ = std::move(settings);
-  settings_.number = number;
   if (!channel_) return number_ == 0 ? start() : Result<void>();  // else the next one gets them
   spares_.clear();                                                // a spare ends when its channel does
-  if (auto sent = send_settings(); !sent) return sent;
-  top_up();
+  if (auto sent = send_settings(); !sent)
+    lost("it cannot be told new settings: " + sent.error().detail);  // and is started again with them
+  else
+    top_up();
   return {};
 }
 
@@ -85,7 +89,7 @@ Result<void> WorkerSupply::start() {
 Result<void> WorkerSupply::send_settings() {
   std::vector<uint8_t> room(ipc::kMaxLongBytes);
   auto packet = ipc::encode(settings_, room);
-  if (!packet) return Error{ErrorCode::too_large, "the certificate's chain is too long"};
+  if (!packet) return Error{ErrorCode::too_large, kLongChain};
   return ipc::send_packet(channel_.get(), *packet);
 }
 
@@ -115,13 +119,15 @@ void WorkerSupply::take(const ipc::Message& message, std::vector<base::Fd> descr
   if (const auto* failed = std::get_if<ipc::NotBorn>(&message)) {
     if (under_way_ > 0) --under_way_;
     if (waiting_ > 0) return events_.not_born(failed->error);
-    base::log_warning("cannot fork a spare worker: %s", std::strerror(failed->error));
+    if (std::exchange(fork_error_, failed->error) != failed->error)  // else it was told a second ago
+      base::log_warning("cannot fork a spare worker: %s", std::strerror(failed->error));
     retry_.start(kRetry);
   }
 }
 
 void WorkerSupply::born(const ipc::Born& born, std::vector<base::Fd> descriptors) {
   if (under_way_ > 0) --under_way_;
+  fork_error_ = 0;
   if (descriptors.size() != 1) return top_up();
   if (born.settings == settings_.number) {
     spares_.push_back({born.pid, std::move(descriptors[0]), number_});

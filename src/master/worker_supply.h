@@ -88,6 +88,7 @@ class WorkerSupply {
   std::unordered_set<pid_t> condemned_;  // to be killed, and not reaped yet
   uint32_t number_ = 0;                  // of the nursery that runs; 0: none was started yet
   base::Clock::time_point started_;
+  int fork_error_ = 0;  // of the last fork; 0: it was fine
 
   std::vector<Spare> spares_;
   size_t waiting_ = 0;    // requests without a spare
