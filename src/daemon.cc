@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "folders.h"
 #include "master/capacity.h"
 #include "master/master.h"
 #include "nursery/start.h"
@@ -25,22 +26,73 @@ using base::ErrorCode;
 using base::Options;
 using base::Result;
 
+void print(const std::string& text) {
+  std::fprintf(stderr, "vncauthproxy: %s\n", text.c_str());
+}
+
+// On the terminal of whoever starts it, and in the log, unless that is the same.
 int start_up_failed(const Error& error) {
-  std::fprintf(stderr, "vncauthproxy: %s\n", error.detail.c_str());
-  base::log_error("cannot start: %s", error.detail.c_str());
+  print(error.detail);
+  if (!base::log_goes_to_stderr()) base::log_error("cannot start: %s", error.detail.c_str());
   return 1;
+}
+
+// All that is fatal.
+int start_up_failed(const master::Findings& findings) {
+  for (const master::Finding& finding : findings.all())
+    if (finding.severity == master::Severity::fatal) start_up_failed(Error{ErrorCode::invalid, finding.text});
+  return 1;
+}
+
+// That another daemon runs is no fault of the option.
+Error of_option(const Options& options, const char* option, Error error) {
+  if (error.code != ErrorCode::in_use) error.detail = options.where(option) + ": " + error.detail;
+  return error;
+}
+
+// In the foreground somebody reads stderr; in the background nobody does once it is up.
+Result<void> open_log(const Options& options) {
+  const base::LogLevel threshold = options.debug ? base::LogLevel::debug : base::LogLevel::info;
+  auto opened = base::open_log(options.log, threshold);
+  if (!opened) return of_option(options, "log", opened.error());
+  if (!base::log_lacks_logger()) return opened;
+  if (options.foreground) {
+    opened = base::open_log("-", threshold);
+    base::log_warning("there is no system logger: the log goes to stderr");
+  } else {
+    print(
+        "warning: there is no system logger: the log is lost until there is one (--log=FILE writes a file)");
+  }
+  return opened;
 }
 
 // Nullopt: not started as root, so there is nothing to give up.
 Result<std::optional<base::Identity>> identity_for(const Options& options) {
   if (::geteuid() != 0) return std::optional<base::Identity>();
   auto identity = base::find_identity(options.user, options.group);
-  if (!identity) return std::move(identity.error());
+  const char* const option = options.group.empty() ? "user" : "group";
+  if (!identity) return of_option(options, option, identity.error());
   return std::optional<base::Identity>(*identity);
 }
 
-uid_t owner_of_files(const std::optional<base::Identity>& identity) {
-  return identity ? identity->uid : ::geteuid();
+bool will_be_root(const std::optional<base::Identity>& identity) {
+  return identity ? identity->uid == 0 : ::geteuid() == 0;
+}
+
+// The folders that the init script makes: they are not there after a boot, or before the first start.
+bool is_made_at_start(const std::string& folder) {
+  return folder == LOCALSTATEDIR "/run/vncauthproxy" || folder == LOCALSTATEDIR "/log/vncauthproxy";
+}
+
+// Of the pid file or the log.
+void find_file_faults(const std::string& option, const std::string& path, const Result<void>& checked,
+                      const Options& options, master::Findings& findings) {
+  if (checked) return;
+  const std::string folder = path.substr(0, path.rfind('/'));
+  const bool comes = is_made_at_start(folder) && ::access(folder.c_str(), F_OK) != 0;
+  findings.add(comes ? master::Severity::note : master::Severity::fatal,
+               options.where(option) + ": " + checked.error().detail +
+                   (comes ? " (the init script makes the folder when it starts the daemon)" : ""));
 }
 
 int serve(const Options& options, const base::Fd& program, master::Prepared prepared,
@@ -57,11 +109,43 @@ int serve(const Options& options, const base::Fd& program, master::Prepared prep
 
 // All that takes the privileges of the start, then their end.
 Result<void> settle(const Options& options, const std::optional<base::Identity>& identity,
-                    master::Listeners& listeners) {
-  if (auto opened = master::open_listeners(options, identity, listeners); !opened) return opened;
+                    master::Listeners& listeners, master::Findings& findings) {
+  master::open_listeners(options, identity, listeners, findings);
+  if (findings.has(master::Severity::fatal)) return {};
   if (!identity) return base::forbid_new_privileges();
   if (auto given = base::give_log_to(identity->uid, identity->gid); !given) return given;
   return base::become(*identity);
+}
+
+void add_warnings_of(const Options& options, master::Findings& findings) {
+  for (const std::string& warning : options.warnings) findings.add(master::Severity::warning, warning);
+}
+
+// What is left to do as root. Where something fatal was found, nothing is.
+Result<void> settle_everything(const Options& options, const std::optional<base::Identity>& identity,
+                               master::Prepared& prepared, master::Findings& findings) {
+  auto status = master::ReloadStatus::create(options.pid_file);
+  if (!status) return std::move(status.error());
+  prepared.reload_status = std::move(*status);
+  return settle(options, identity, prepared.listeners, findings);
+}
+
+// Of --check; its exit status. What is only good to know does not belong among what is wrong.
+int tell(const master::Findings& findings, const std::string& read) {
+  bool is_fine = true;
+  for (const master::Finding& finding : findings.all()) {
+    const bool fatal = finding.severity == master::Severity::fatal;
+    if (finding.severity == master::Severity::note) {
+      std::printf("note: %s\n", finding.text.c_str());
+      continue;
+    }
+    print((fatal ? "" : "warning: ") + finding.text);
+    is_fine = false;
+  }
+  if (findings.has(master::Severity::fatal)) return 1;
+  std::printf("the configuration %s: %s\n", is_fine ? "is fine" : "works, but for the warnings",
+              read.c_str());
+  return 0;
 }
 
 }  // namespace
@@ -69,9 +153,7 @@ Result<void> settle(const Options& options, const std::optional<base::Identity>&
 int run_daemon(const Options& options) {
   ::umask(027);
   ::signal(SIGPIPE, SIG_IGN);
-  if (auto log = base::open_log(options.log, options.debug ? base::LogLevel::debug : base::LogLevel::info);
-      !log)
-    return start_up_failed(log.error());
+  if (auto log = open_log(options); !log) return start_up_failed(log.error());
   auto identity = identity_for(options);
   if (!identity) return start_up_failed(identity.error());
   auto program = nursery::open_own_program();
@@ -84,46 +166,47 @@ int run_daemon(const Options& options) {
     readiness = std::move(*detached);
   }
   auto pid_file = base::PidFile::create(options.pid_file);
-  if (!pid_file) return start_up_failed(pid_file.error());
-  const auto give_up = [&pid_file](const Error& error) {
+  if (!pid_file) return start_up_failed(of_option(options, "pid-file", pid_file.error()));
+  master::Findings findings;
+  master::raise_limits();
+  master::find_shortfalls(options, master::read_limits(), !will_be_root(*identity), findings);
+  add_warnings_of(options, findings);
+  master::Prepared prepared = master::prepare(options, *identity, findings);
+  const Result<void> settled = settle_everything(options, *identity, prepared, findings);
+  if (!settled || findings.has(master::Severity::fatal)) {
+    prepared.listeners.remove_files();
+    prepared.reload_status.remove();
     pid_file->remove();
-    return start_up_failed(error);
-  };
-  auto prepared = master::prepare(options, owner_of_files(*identity));
-  if (!prepared) return give_up(prepared.error());
-  if (auto settled = settle(options, *identity, prepared->listeners); !settled) {
-    prepared->listeners.remove_files();
-    return give_up(settled.error());
+    return settled ? start_up_failed(findings) : start_up_failed(settled.error());
   }
 
-  master::raise_limits();
   base::log_info("vncauthproxy starts");
-  for (const std::string& line : master::shortfalls(options, master::read_limits()))
-    base::log_warning("%s", line.c_str());
-  for (const std::string& line : options.warnings) base::log_warning("%s", line.c_str());
-  const int status = serve(options, *program, std::move(*prepared), std::move(readiness));
+  base::log_info("Read: %s", master::describe(&prepared.users, &prepared.certificates).c_str());
+  master::log_findings(findings);
+  const int status = serve(options, *program, std::move(prepared), std::move(readiness));
   pid_file->remove();
   base::log_info("vncauthproxy ends");
   return status;
 }
 
 int check_configuration(const Options& options) {
-  int status = 0;
-  const auto complain = [&status](const Error& error) {
-    std::fprintf(stderr, "vncauthproxy: %s\n", error.detail.c_str());
-    status = 1;
-  };
-  if (auto log = base::open_log("-", base::LogLevel::warning); !log) complain(log.error());
-  const auto identity = identity_for(options);
-  if (!identity) complain(identity.error());
-  const uid_t owner = identity ? owner_of_files(*identity) : ::geteuid();
-  if (auto prepared = master::prepare(options, owner); !prepared) complain(prepared.error());
-  if (auto checked = master::check_listeners(options); !checked) complain(checked.error());
+  master::Findings findings;
+  // What is read says by the log what it passes over.
+  base::set_log_sink([&findings](base::LogLevel level, std::string_view line) {
+    if (level <= base::LogLevel::warning) findings.add(master::Severity::warning, std::string(line));
+  });
+  find_file_faults("log", options.log, base::check_log(options.log), options, findings);
+  find_file_faults("pid-file", options.pid_file, base::PidFile::check(options.pid_file), options, findings);
+  auto identity = identity_for(options);
+  if (!identity) findings.add(master::Severity::fatal, identity.error().detail);
+  const std::optional<base::Identity> user = identity ? *identity : std::nullopt;
   master::raise_limits();
-  for (const std::string& line : master::shortfalls(options, master::read_limits()))
-    std::fprintf(stderr, "vncauthproxy: warning: %s\n", line.c_str());
-  if (status == 0) std::printf("the configuration is fine\n");
-  return status;
+  master::find_shortfalls(options, master::read_limits(), !will_be_root(user), findings);
+  add_warnings_of(options, findings);
+  const master::Prepared prepared = master::prepare(options, user, findings);
+  master::check_listeners(options, user, master::RunningDaemon(options.pid_file), findings);
+  base::set_log_sink({});
+  return tell(findings, master::describe(&prepared.users, &prepared.certificates));
 }
 
 }  // namespace vncauthproxy

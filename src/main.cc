@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <new>
 #include <string_view>
 
 #include "config.h"
@@ -61,6 +62,9 @@ int main(int argc, char* argv[]) {
   }
   try {
     return line.options.check ? check_configuration(line.options) : run_daemon(line.options);
+  } catch (const std::bad_alloc&) {
+    complain("out of memory or of descriptors (ulimit -v, ulimit -n)");
+    return 1;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "vncauthproxy: %s\n", error.what());
     return 1;

@@ -167,6 +167,23 @@ void all_or_none(Fixture& f) {
 
 // Whatever another program asks for, before or after us: one of us gets the port. Our own requests are for
 // the addresses named in `ours`.
+void a_check_tells_without_listening(Fixture& f) {
+  const auto check = [&f](std::initializer_list<const char*> hosts, uint16_t port) {
+    const auto checked = check_listen(endpoints_of(hosts), port);
+    f.detail = checked ? "" : checked.error().detail;
+    return checked ? kOk : static_cast<int>(checked.error().code);
+  };
+  assert_int_equal(check({"127.0.0.1"}, 0), kOk);
+  assert_int_equal(check({"192.0.2.1"}, 0), ErrorCode::system);
+  assert_true(f.says("192.0.2.1:0: this machine does not have the address"));
+  assert_int_equal(f.listen({"127.0.0.1"}, 0), kOk);
+  const uint16_t port = f.port_of(0);
+  assert_int_equal(check({"127.0.0.1"}, port), ErrorCode::in_use);
+  f.ours.clear();
+  assert_int_equal(check({"127.0.0.1"}, port), kOk);
+  assert_int_equal(f.listen({"127.0.0.1"}, port), kOk);  // it was not kept
+}
+
 void a_port_has_one_owner(Fixture& f) {
   if (!has_ipv6()) skip();
   struct {
@@ -437,6 +454,7 @@ int main() {
       TEST(Fixture, everywhere_is_both_families),
       TEST(Fixture, listeners_are_ready_for_the_worker),
       TEST(Fixture, all_or_none),
+      TEST(Fixture, a_check_tells_without_listening),
       TEST(Fixture, a_port_has_one_owner),
       TEST(Fixture, a_bound_port_that_nobody_listens_on_is_free),
       TEST(Fixture, live_sessions_do_not_keep_the_port),

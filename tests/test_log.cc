@@ -487,6 +487,44 @@ void remembers_a_bounded_number_of_sources(Repeats& f) {
   }
 }
 
+// ---- before anything is opened
+
+void a_check_finds_what_cannot_be_opened(Fixture& f) {
+  const auto check = [&f](const std::string& target) {
+    const Result<void> checked = check_log(target);
+    f.text = checked ? "" : checked.error().detail;
+    return static_cast<bool>(checked);
+  };
+  const bool others = check("") && check("-") && check("syslog:/nowhere");
+  assert_true(others);
+  const bool fresh = check(f.path);
+  const bool made = std::filesystem::exists(f.path);
+  assert_true(fresh);
+  assert_false(made);
+  f.open();
+  const bool existing = check(f.path);
+  assert_true(existing);
+  const bool no_folder = check(f.folder + "/none/log");
+  const bool folder = check(f.folder);
+  assert_false(no_folder);
+  assert_false(folder);
+  std::filesystem::create_symlink("log", f.folder + "/link");
+  const bool link = check(f.folder + "/link");
+  assert_false(link);
+  assert_true(f.text.find("symbolic link") != f.text.npos);
+}
+
+void knows_where_lines_go(Fixture& f) {
+  (void)open_log("-", LogLevel::info);
+  assert_true(log_goes_to_stderr());
+  assert_false(log_lacks_logger());
+  f.open();
+  assert_false(log_goes_to_stderr());
+  (void)open_log("syslog:" + f.folder + "/nobody", LogLevel::info);
+  assert_true(log_lacks_logger());
+  assert_false(log_goes_to_stderr());
+}
+
 }  // namespace
 }  // namespace vncauthproxy::base
 
@@ -518,6 +556,8 @@ int main() {
       TEST(Escaping, any_byte_in_any_amount_stays_small_and_clean),
       TEST(Repeats, holds_back_a_noisy_source),
       TEST(Repeats, remembers_a_bounded_number_of_sources),
+      TEST(Fixture, a_check_finds_what_cannot_be_opened),
+      TEST(Fixture, knows_where_lines_go),
   };
   return vncauthproxy::testing::run_group("log", tests);
 }

@@ -283,7 +283,7 @@ void refusals_of_the_kernel_are_errors(NoFixture&) {
   if (!testing::calls_can_be_denied()) skip();
   // The C library sets a limit by either of two calls.
   const int limit = fails_without({{SYS_prlimit64, 1, RLIMIT_FSIZE}, {SYS_setrlimit, 0, RLIMIT_FSIZE}},
-                                  [] { return set_limit(RLIMIT_FSIZE, 0); });
+                                  [] { return lower_limit(RLIMIT_FSIZE, 0); });
   const int core = fails_without({{SYS_prlimit64, 1, RLIMIT_CORE}, {SYS_setrlimit, 0, RLIMIT_CORE}},
                                  [] { return forbid_inspection(); });
   const int dumpable = fails_without({{SYS_prctl, 0, PR_SET_DUMPABLE}}, [] { return forbid_inspection(); });
@@ -496,6 +496,34 @@ void finds_users_and_groups(Fixture& f) {
   assert_int_equal(identity_of("daemon", "", f.text), 1ll << 32 | own);
 }
 
+// What --check says and a start then does.
+void a_check_finds_what_create_would_refuse(Fixture& f) {
+  const auto check = [&f](const std::string& path) {
+    const Result<void> checked = PidFile::check(path);
+    f.text = checked ? "" : checked.error().detail;
+    return checked ? -1 : static_cast<int>(checked.error().code);
+  };
+  assert_int_equal(check(""), -1);
+  assert_int_equal(check(f.path), -1);
+  assert_false(f.is_there());
+  assert_int_equal(f.create(), -1);
+  assert_int_equal(check(f.path), -1);  // held by a daemon
+  assert_true(f.holds_our_pid());
+  assert_int_equal(check(f.folder + "/none/pid"), kSystem);
+  ::unlink(f.path.c_str());
+  std::filesystem::create_symlink("other", f.path);
+  assert_int_equal(check(f.path), kDenied);
+  ::unlink(f.path.c_str());
+  ::mkfifo(f.path.c_str(), 0600);
+  assert_int_equal(check(f.path), kDenied);
+  ::unlink(f.path.c_str());
+  f.write(f.other, "");
+  std::filesystem::create_hard_link(f.other, f.path);
+  assert_int_equal(check(f.path), kDenied);
+  ::chmod(f.folder.c_str(), 0777);
+  assert_int_equal(check(f.folder + "/new"), kDenied);
+}
+
 void says_what_to_do_about_unknown_names(Fixture& f) {
   struct {
     const char *user, *group, *text;
@@ -506,8 +534,7 @@ void says_what_to_do_about_unknown_names(Fixture& f) {
        "or "
        "name another with --user"},
       {"root", "no-such-group",
-       "there is no group no-such-group; create one (groupadd --system no-such-group) or name another with "
-       "--group"},
+       "there is no group no-such-group; create one (groupadd --system no-such-group) or name another"},
       {"12345678", "", "there is no user with the number 12345678; name a group too, with --group"},
       // "Leave it as it is", says the kernel to this one.
       {"4294967295", "0",
@@ -520,8 +547,7 @@ void says_what_to_do_about_unknown_names(Fixture& f) {
        "/usr/sbin/nologin -1) or name another with "
        "--user"},
       {"root", "4294967295",
-       "there is no group 4294967295; create one (groupadd --system 4294967295) or name another with "
-       "--group"},
+       "there is no group 4294967295; create one (groupadd --system 4294967295) or name another"},
   };
   for (const auto& row : rows) {
     assert_int_equal(identity_of(row.user, row.group, f.text), -1 - kInvalid);
@@ -619,6 +645,7 @@ int main() {
       TEST(Fixture, a_worker_removes_nothing),
       TEST(Fixture, empties_a_file_it_may_not_unlink),
       TEST(Fixture, finds_users_and_groups),
+      TEST(Fixture, a_check_finds_what_create_would_refuse),
       TEST(Fixture, says_what_to_do_about_unknown_names),
       TEST(NoFixture, gives_up_all_privileges),
       TEST(NoFixture, stays_root_for_those_who_insist),

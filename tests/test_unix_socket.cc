@@ -53,8 +53,8 @@ struct Fixture {
     listener.emplace(std::move(*made));
     return kOk;
   }
-  int check() {
-    const auto checked = check_socket_path(path);
+  int check(pid_t ours = 0) {
+    const auto checked = check_socket_path(path, ours);
     detail = checked ? "" : checked.error().detail;
     return checked ? kOk : static_cast<int>(checked.error().code);
   }
@@ -153,7 +153,15 @@ void a_live_one_is_left_alone(Fixture& f) {
     assert_true(said);
   }
   assert_int_equal(f.status().st_ino, before);
-  assert_int_equal(f.check(), kOk);  // it may be the daemon that runs
+  assert_int_equal(f.check(), ErrorCode::in_use);
+  assert_int_equal(f.check(::getpid() + 1), kOk);  // there is no telling who listens
+  f.other.reset();
+  ::unlink(f.path.c_str());
+  f.other = bound(f.path, SOCK_STREAM);
+  assert_int_equal(::listen(f.other.get(), 5), 0);
+  assert_int_equal(f.check(::getpid()), kOk);  // the daemon that runs is this process
+  assert_int_equal(f.check(::getpid() + 1), ErrorCode::in_use);
+  assert_int_equal(f.check(), ErrorCode::in_use);
 }
 
 void a_socket_of_another_kind_is_left_alone(Fixture& f) {

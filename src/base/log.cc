@@ -62,13 +62,16 @@ int priority_of(LogLevel level) {
 
 // ---- opening
 
+Error is_link(const std::string& path) {
+  return {ErrorCode::denied, path + " is a symbolic link; name the log file itself (or - for stderr)"};
+}
+
 Result<Fd> open_file(const std::string& path) {
   // O_NONBLOCK: neither opening a FIFO nor writing to it may wait.
   Fd file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
                  0640));
   if (file) return file;
-  if (errno == ELOOP)
-    return Error{ErrorCode::denied, path + " is a symbolic link; name the log file itself (or - for stderr)"};
+  if (errno == ELOOP) return is_link(path);
   return system_error(("cannot open the log " + path).c_str());
 }
 
@@ -283,6 +286,31 @@ Result<void> reopen_log() {
   if (!opened) return opened.error();
   log.file = *std::move(opened);
   return {};
+}
+
+Result<void> check_log(const std::string& target) {
+  if (target.empty() || target == "-" || target.starts_with("syslog:")) return {};
+  const auto denied = [&target] { return system_error(("cannot open the log " + target).c_str()); };
+  struct stat status;
+  if (::lstat(target.c_str(), &status) != 0) {
+    const size_t slash = target.rfind('/');
+    const std::string folder = slash == target.npos ? "." : target.substr(0, slash + 1);
+    return ::faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) == 0 ? Result<void>() : denied();
+  }
+  if (S_ISLNK(status.st_mode)) return is_link(target);
+  // A FIFO without a reader cannot be opened for writing, and nothing of it is kept.
+  const Fd file(::open(target.c_str(), O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  return file ? Result<void>() : denied();
+}
+
+bool log_goes_to_stderr() {
+  const Log& log = the_log();
+  return !log.sink && log.kind == Kind::standard_error;
+}
+
+bool log_lacks_logger() {
+  const Log& log = the_log();
+  return !log.sink && log.kind == Kind::syslog && !log.syslog;
 }
 
 Result<void> give_log_to(uid_t uid, gid_t gid) {

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdint>
@@ -79,16 +80,12 @@ Result<void> check_folder(const std::string& path) {
   return {};
 }
 
-Result<Fd> open_pid_file(const std::string& path) {
-  Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644));
-  if (!file && errno == ELOOP) return denied("the pid file " + path + " is a symbolic link");
-  if (!file) return system_error(("cannot open the pid file " + path).c_str());
-  struct stat status;
-  if (::fstat(file.get(), &status) != 0) return system_error(("cannot examine " + path).c_str());
-  if (!S_ISREG(status.st_mode)) return denied("the pid file " + path + " is no regular file");
+Result<void> check_own_file(const struct stat& status, const std::string& name) {
+  if (S_ISLNK(status.st_mode)) return denied(name + " is a symbolic link");
+  if (!S_ISREG(status.st_mode)) return denied(name + " is no regular file");
   // A hard link to somebody else's file would be a way to have that truncated.
-  if (status.st_nlink > 1) return denied("the pid file " + path + " has a second name");
-  return file;
+  if (status.st_nlink > 1) return denied(name + " has a second name");
+  return {};
 }
 
 // The number in the file; 0 when there is none.
@@ -183,7 +180,7 @@ Result<void> fill_standard_descriptors() {
 
 Result<void> forbid_inspection() {
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return system_error("PR_SET_DUMPABLE");
-  return set_limit(RLIMIT_CORE, 0);
+  return lower_limit(RLIMIT_CORE, 0);
 }
 
 Result<void> forbid_new_privileges() {
@@ -191,11 +188,14 @@ Result<void> forbid_new_privileges() {
   return {};
 }
 
-Result<void> set_limit(int resource, rlim_t value) {
-  const rlimit both{value, value};
-  if (::setrlimit(static_cast<__rlimit_resource>(resource), &both) != 0)
-    return system_error(("cannot set the resource limit " + std::to_string(resource)).c_str());
-  return {};
+Result<void> lower_limit(int resource, rlim_t most) {
+  const auto which = static_cast<__rlimit_resource>(resource);
+  rlimit limit{};
+  const bool known = ::getrlimit(which, &limit) == 0;
+  limit.rlim_max = std::min(limit.rlim_max, most);
+  limit.rlim_cur = limit.rlim_max;
+  if (known && ::setrlimit(which, &limit) == 0) return {};
+  return system_error(("cannot lower the resource limit " + std::to_string(resource)).c_str());
 }
 
 Result<Readiness> Readiness::detach() {
@@ -230,12 +230,23 @@ Result<void> Readiness::ready() {
   return left;
 }
 
+Result<Fd> open_own_file(const std::string& path, const char* what) {
+  const std::string name = std::string(what) + " " + path;
+  Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644));
+  if (!file && errno == ELOOP) return denied(name + " is a symbolic link");
+  if (!file) return system_error(("cannot open " + name).c_str());
+  struct stat status;
+  if (::fstat(file.get(), &status) != 0) return system_error(("cannot examine " + path).c_str());
+  if (Result<void> checked = check_own_file(status, name); !checked) return checked.error();
+  return file;
+}
+
 Result<PidFile> PidFile::create(const std::string& path) {
   PidFile result;
   if (path.empty()) return result;
   if (Result<void> checked = check_folder(path); !checked) return checked.error();
   for (int attempt = 0; attempt < 10; ++attempt) {
-    Result<Fd> file = open_pid_file(path);
+    Result<Fd> file = open_own_file(path, "the pid file");
     if (!file) return file.error();
     if (::flock(file->get(), LOCK_EX | LOCK_NB) != 0)
       return errno == EWOULDBLOCK ? already_running(file->get(), path)
@@ -248,6 +259,20 @@ Result<PidFile> PidFile::create(const std::string& path) {
     return result;
   }
   return Error{ErrorCode::in_use, path + " comes and goes; is another vncauthproxy starting?"};
+}
+
+Result<void> PidFile::check(const std::string& path) {
+  if (path.empty()) return {};
+  if (Result<void> checked = check_folder(path); !checked) return checked;
+  const std::string name = "the pid file " + path;
+  struct stat status;
+  if (::lstat(path.c_str(), &status) == 0) {
+    if (Result<void> checked = check_own_file(status, name); !checked) return checked;
+    if (::faccessat(AT_FDCWD, path.c_str(), R_OK | W_OK, AT_EACCESS) == 0) return {};
+  } else if (::faccessat(AT_FDCWD, folder_of(path).c_str(), W_OK | X_OK, AT_EACCESS) == 0) {
+    return {};
+  }
+  return system_error(("cannot open " + name).c_str());
 }
 
 Result<void> PidFile::write_pid() {
@@ -274,7 +299,7 @@ Result<gid_t> find_group(const std::string& group) {
   if (lookup_failed()) return system_error(("cannot look up the group " + group).c_str());
   if (const auto id = numeric_id(group)) return *id;
   return Error{ErrorCode::invalid, "there is no group " + group + "; create one (groupadd --system " + group +
-                                       ") or name another with --group"};
+                                       ") or name another"};
 }
 
 Result<Identity> find_identity(const std::string& user, const std::string& group) {

@@ -7,10 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "master/findings.h"
+#include "master/running_daemon.h"
 #include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/options.h"
 #include "vncauthproxy/base/process.h"
-#include "vncauthproxy/base/result.h"
 #include "vncauthproxy/net/unix_socket.h"
 #include "vncauthproxy/proto/request_reader.h"
 
@@ -32,11 +33,13 @@ struct Listeners {
   void remove_files();
 };
 
-// Errors are sentences for the operator. check_listeners() finds what can be known without opening anything.
-base::Result<void> check_listeners(const base::Options& options);
-// Socket files belong to `identity`, where there is one. On an error too, remove_files() takes back what was
-// made.
-base::Result<void> open_listeners(const base::Options& options, const std::optional<base::Identity>& identity,
-                                  Listeners& into);
+// Whether open_listeners() would succeed, as far as that can be known without listening. What `running` holds
+// is free for the daemon that takes its place.
+void check_listeners(const base::Options& options, const std::optional<base::Identity>& identity,
+                     const RunningDaemon& running, Findings& findings);
+// All that can be opened, and all that is wrong. Socket files belong to `identity`, where there is one; after
+// something fatal, remove_files() takes back what was made.
+void open_listeners(const base::Options& options, const std::optional<base::Identity>& identity,
+                    Listeners& into, Findings& findings);
 
 }  // namespace vncauthproxy::master

@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "master/readable.h"
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/net/tls.h"
 #include "vncauthproxy/proto/vnc_auth.h"
@@ -31,6 +32,14 @@ ipc::Settings nursery_settings(const Options& options, const Certificates& certi
     settings.tls = {net::chain_text(certificates.viewers), options.tls_min_version, options.tls_ciphers,
                     options.tls_ciphersuites};
   return settings;
+}
+
+// This process is the user that has to read the file: what keeps it from that, and what mends it.
+Error with_remedy(Error error, const std::string& file) {
+  if (error.code != ErrorCode::denied || !error.detail.starts_with(base::escape(file) + ":")) return error;
+  const std::string why = unreadable_for({::geteuid(), ::getegid()}, file);
+  if (!why.empty()) error.detail += "; " + why;
+  return error;
 }
 
 }  // namespace
@@ -62,18 +71,19 @@ Master::Master(const Options& options, Prepared prepared, WorkerSupply::StartNur
                }),
       flash_policy_(loop_, std::move(prepared.listeners.flash_policy), options.min_port, options.max_port),
       socket_files_(std::move(prepared.listeners.files)),
+      reload_status_(std::move(prepared.reload_status)),
       child_(loop_, SIGCHLD, [this] { workers_.reap(); }),
       terminate_(loop_, SIGTERM, [this] { terminate(); }),
       interrupt_(loop_, SIGINT, [this] { terminate(); }),
       hangup_(loop_, SIGHUP, [this] { reload(); }),
       shutdown_timer_(loop_, [this] { kill_all(); }),
-      certificate_timer_(loop_, [this] { check_certificate(); }) {
+      certificate_timer_(loop_, [this] { check_expiry_daily(); }) {
   for (const std::string& line : prepared.listeners.announcements) base::log_info("%s", line.c_str());
   if (certificates_.legacy)
     base::log_warning("control-tls-legacy: control clients may use TLS 1.0 and 1.1, which are broken");
   if (options.vncap_insecure && !options.vncap_listen.empty())
     base::log_warning("vncap-insecure: whoever reaches vncap-listen can have any VNC server opened");
-  check_certificate();
+  certificate_timer_.start(std::chrono::hours(24));
 }
 
 Result<void> Master::start() {
@@ -84,28 +94,49 @@ Result<void> Master::start() {
 
 void Master::reload() {
   base::log_info("Reloading");
-  if (auto log = base::reopen_log(); !log)
-    base::log_error("the old log stays in use: %s", log.error().detail.c_str());
-  if (auto users = base::Users::load(options_.auth_file))
-    login_.replace(std::move(*users));
-  else
-    base::log_error("the old users stay in force: %s", users.error().detail.c_str());
-  if (auto read = reload_certificate(); !read)
-    base::log_error("the old certificate stays in force: %s", read.error().detail.c_str());
-  check_certificate();
+  std::vector<std::string> faults;
+  const auto complain = [&faults](const char* what, const Error& error) {
+    faults.push_back(what + (": " + error.detail));
+    base::log_error("%s", faults.back().c_str());
+  };
+  if (auto log = base::reopen_log(); !log) complain("the old log stays in use", log.error());
+  auto users = base::Users::load(options_.auth_file);
+  if (!users)
+    complain("the old users stay in force", with_remedy(std::move(users.error()), options_.auth_file));
+  auto read = reload_certificate();
+  if (!read) complain("the old certificate stays in force", read.error());
+  // Before users are moved away.
+  base::log_info("Reloaded: %s",
+                 describe(users ? &*users : nullptr, read ? &certificates_ : nullptr).c_str());
+  if (users) login_.replace(std::move(*users));
+  if (read) look_at_certificate();
+  reload_status_.tell(faults);
 }
 
 Result<void> Master::reload_certificate() {
   auto read = load_certificates(options_, ::geteuid());
-  if (!read) return std::move(read.error());
+  if (!read) {
+    Error error = with_remedy(std::move(read.error()), options_.cert_file);
+    return with_remedy(std::move(error), options_.key_file);
+  }
   if (!read->viewers && certificates_.viewers) return Error{ErrorCode::invalid, "the new one is missing"};
+  if (auto used = workers_.use(nursery_settings(options_, *read)); !used) return used;
   certificates_ = std::move(*read);
-  return workers_.use(nursery_settings(options_, certificates_));
+  return {};
 }
 
-void Master::check_certificate() {
+void Master::look_at_certificate() {
+  Findings findings;
+  find_certificate_faults(certificates_, options_, proxy_address_, findings);
+  find_expiry(certificates_, options_, findings);
+  log_findings(findings);
+}
+
+void Master::check_expiry_daily() {
   certificate_timer_.start(std::chrono::hours(24));
-  warn_of_expiry(certificates_.viewers, options_);
+  Findings findings;
+  find_expiry(certificates_, options_, findings);
+  log_findings(findings);
 }
 
 void Master::terminate() {
@@ -115,6 +146,7 @@ void Master::terminate() {
   flash_policy_.stop_listening();
   for (net::SocketFile& file : socket_files_)
     if (auto removed = file.remove(); !removed) base::log_warning("%s", removed.error().detail.c_str());
+  reload_status_.remove();
   broker_.stop();
   if (forwardings_.size() == 0) return loop_.stop();
   forwardings_.stop_all(kShutdownGrace);

@@ -30,7 +30,8 @@ class Master {
  private:
   void reload();
   base::Result<void> reload_certificate();
-  void check_certificate();
+  void look_at_certificate();
+  void check_expiry_daily();
   void terminate();
   void kill_all();
 
@@ -47,6 +48,7 @@ class Master {
   ControlServer control_;
   FlashPolicy flash_policy_;
   std::vector<net::SocketFile> socket_files_;
+  ReloadStatus reload_status_;
   bool ending_ = false;
   net::Signal child_, terminate_, interrupt_, hangup_;
   net::Timer shutdown_timer_;

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What the master reads and looks up before it drops privileges.
+// What the master reads and looks up before it drops privileges, and what it finds out about it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "master/certificate.h"
+#include "master/findings.h"
 #include "master/listeners.h"
+#include "master/reload_status.h"
 #include "vncauthproxy/base/address.h"
 #include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/options.h"
-#include "vncauthproxy/base/result.h"
+#include "vncauthproxy/base/process.h"
 #include "vncauthproxy/base/users.h"
 
 namespace vncauthproxy::master {
@@ -22,10 +25,15 @@ struct Prepared {
   Certificates certificates;
   std::string proxy_address;  // the name told to control clients
   base::Fd web;               // the folder of pages; none: no pages
+  ReloadStatus reload_status;
 };
-// Errors are sentences for the operator. `owner` is the user the daemon will be: files of his are trusted as
-// root's are. Opens no listeners.
-base::Result<Prepared> prepare(const base::Options& options, uid_t owner);
+// `identity` is whom the daemon will become, if it becomes anybody: files of that user are trusted as root's
+// are, and have to be readable for it. Opens no listeners. Of what is fatal nothing is in the result.
+Prepared prepare(const base::Options& options, const std::optional<base::Identity>& identity,
+                 Findings& findings);
+
+// "3 users; certificate of console.example.org until 2027-02-01", of what is there.
+std::string describe(const base::Users* users, const Certificates* certificates);
 
 // True for the texts of --proxy-listen-address that stand for all addresses of the machine.
 bool means_everywhere(const std::string& address);

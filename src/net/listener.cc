@@ -38,10 +38,12 @@ Error listen_error(const Endpoint& endpoint) {
   // IPv6 that is switched off leaves its sockets, but no addresses; names like localhost have one all the
   // same.
   if (code == EADDRNOTAVAIL && endpoint.family() == AF_INET6) kind = ErrorCode::unsupported;
-  return {kind, "cannot listen on " + endpoint.to_string() + ": " + std::strerror(code)};
+  const bool absent = code == EADDRNOTAVAIL;
+  return {kind, "cannot listen on " + endpoint.to_string() + ": " +
+                    (absent ? "this machine does not have the address: " : "") + std::strerror(code)};
 }
 
-Result<Fd> listen_on(const Endpoint& endpoint) {
+Result<Fd> bind_to(const Endpoint& endpoint) {
   Fd fd(::socket(endpoint.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return listen_error(endpoint);
   const int on = 1;
@@ -55,18 +57,25 @@ Result<Fd> listen_on(const Endpoint& endpoint) {
   // bbr, its timers cost more than all the rest of relaying.
   if (endpoint.is_loopback())
     ::setsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, kUnpaced.data(), kUnpaced.size());
-  // Two sockets may both bind; only the first to listen holds the port, so listen()'s EADDRINUSE counts too.
-  if (::bind(fd.get(), endpoint.get(), endpoint.length) != 0 || ::listen(fd.get(), kBacklog) != 0)
-    return listen_error(endpoint);
+  if (::bind(fd.get(), endpoint.get(), endpoint.length) != 0) return listen_error(endpoint);
   return fd;
 }
 
-Result<std::vector<Fd>> listen_once(const std::vector<Endpoint>& endpoints, uint16_t port) {
+// Two sockets may both bind; only the first to listen holds the port, so listen()'s EADDRINUSE counts too.
+Result<Fd> listen_on(const Endpoint& endpoint) {
+  auto fd = bind_to(endpoint);
+  if (fd && ::listen(fd->get(), kBacklog) != 0) return listen_error(endpoint);
+  return fd;
+}
+
+using Open = Result<Fd> (*)(const Endpoint&);
+
+Result<std::vector<Fd>> open_all(const std::vector<Endpoint>& endpoints, uint16_t port, Open open) {
   std::vector<Fd> listeners;
   Error missing_family{ErrorCode::system, "no address to listen on"};
   for (Endpoint endpoint : endpoints) {
     endpoint.set_port(port);
-    auto fd = listen_on(endpoint);
+    auto fd = open(endpoint);
     if (!fd) {
       if (fd.error().code != ErrorCode::unsupported) return std::move(fd.error());
       missing_family = std::move(fd.error());
@@ -86,12 +95,19 @@ Result<std::vector<Fd>> listen_once(const std::vector<Endpoint>& endpoints, uint
 }  // namespace
 
 Result<std::vector<Fd>> listen_on_all(const std::vector<Endpoint>& endpoints, uint16_t port) {
-  auto listeners = listen_once(endpoints, port);
+  auto listeners = open_all(endpoints, port, listen_on);
   // A port the kernel chose for the first address may be taken on the second: let it choose again.
   for (int i = 1;
        port == 0 && !listeners && listeners.error().code == ErrorCode::in_use && i < kTriesForOnePort; ++i)
-    listeners = listen_once(endpoints, port);
+    listeners = open_all(endpoints, port, listen_on);
   return listeners;
+}
+
+Result<void> check_listen(const std::vector<Endpoint>& endpoints, uint16_t port) {
+  const auto bound = open_all(endpoints, port, bind_to);
+  // Port 0 was tried for the addresses: what the kernel chose for the first may be taken on the second.
+  if (bound || (port == 0 && bound.error().code == ErrorCode::in_use)) return {};
+  return bound.error();
 }
 
 Acceptor::Acceptor(Loop& loop, Fd listener, Accepted accepted)

@@ -113,6 +113,12 @@ void use_wiping_tls_allocator() {
   if (CRYPTO_set_mem_functions(allocate, wipe_and_reallocate, wipe_and_free) != 1) throw std::bad_alloc();
 }
 
+Result<void> check_algorithms(const TlsContextSettings& settings) {
+  ERR_clear_error();
+  const Handle<SSL_CTX> context(SSL_CTX_new(TLS_server_method()));
+  return context ? set_algorithms(context.get(), settings) : tls_error("TLS");
+}
+
 Result<TlsServer> load_tls_server(const TlsSettings& settings) {
   ERR_clear_error();
   TlsServer tls;
@@ -173,16 +179,6 @@ Result<void> set_key(TlsServer& tls, const base::Secret& text) {
   if (X509_check_private_key(SSL_CTX_get0_certificate(tls.context.get()), tls.key.get()) != 1)
     return tls_error("the key does not fit the certificate");
   return {};
-}
-
-std::chrono::seconds certificate_life(const TlsServer& tls) {
-  int days = 0;
-  int seconds = 0;
-  const X509* certificate = SSL_CTX_get0_certificate(tls.context.get());
-  if (certificate == nullptr ||
-      ASN1_TIME_diff(&days, &seconds, nullptr, X509_get0_notAfter(certificate)) != 1)
-    return std::chrono::seconds(0);
-  return std::chrono::hours(24 * days) + std::chrono::seconds(seconds);
 }
 
 }  // namespace vncauthproxy::net

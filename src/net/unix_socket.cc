@@ -60,7 +60,8 @@ class FolderLock {
 
 enum class Found { nothing, stale, alive };
 
-Result<Found> examine(const std::string& path, const sockaddr_un& address) {
+// `listener` becomes the process that listens, where one does and that can be told.
+Result<Found> examine(const std::string& path, const sockaddr_un& address, pid_t* listener = nullptr) {
   struct stat status;
   if (::lstat(path.c_str(), &status) != 0) {
     if (errno == ENOENT) return Found::nothing;
@@ -69,7 +70,13 @@ Result<Found> examine(const std::string& path, const sockaddr_un& address) {
   if (!S_ISSOCK(status.st_mode)) return occupied(path, "there is a file that is no socket");
   const Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!probe) return base::system_error("socket");
-  if (::connect(probe.get(), generic(address), sizeof address) == 0) return Found::alive;
+  if (::connect(probe.get(), generic(address), sizeof address) == 0) {
+    ucred who{};
+    socklen_t size = sizeof who;
+    if (listener != nullptr && ::getsockopt(probe.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) == 0)
+      *listener = who.pid;
+    return Found::alive;
+  }
   if (errno == ECONNREFUSED) return Found::stale;
   if (errno == ENOENT) return Found::nothing;
   if (errno == EAGAIN || errno == EPROTOTYPE) return Found::alive;  // its queue is full; its kind is another
@@ -136,15 +143,22 @@ Result<PathListener> listen_at_path(const std::string& path, const SocketOwner& 
   return PathListener{std::move(fd), std::move(file)};
 }
 
-Result<void> check_socket_path(const std::string& path) {
+Result<void> check_socket_path(const std::string& path, pid_t ours) {
   const auto address = address_of(path);
   if (!address) return address.error();
   const std::string folder = std::filesystem::path(path).parent_path();
   struct stat status;
   if (::stat(folder.c_str(), &status) != 0)
     return base::system_error(("the folder of the socket " + path).c_str());
-  const auto found = examine(path, *address);
-  return found ? Result<void>() : Result<void>(found.error());
+  pid_t listener = 0;
+  const auto found = examine(path, *address, &listener);
+  if (!found) return found.error();
+  // A full queue does not tell whose it is: then that of the daemon that runs, if one does.
+  const bool is_ours = ours != 0 && (listener == 0 || listener == ours);
+  if (*found == Found::alive && !is_ours) return occupied(path, "somebody answers there");
+  if (::faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
+    return base::system_error(("cannot make a socket in " + folder).c_str());
+  return {};
 }
 
 std::string name_of_peer(int fd, const base::Endpoint& peer) {

@@ -50,8 +50,8 @@ void restore_signals() {
 Result<void> limit_resources() {
   constexpr std::pair<int, rlim_t> kLimits[] = {
       {RLIMIT_NOFILE, kMaxDescriptors}, {RLIMIT_NPROC, 0}, {RLIMIT_FSIZE, 0}};
-  for (const auto& [resource, value] : kLimits)
-    if (auto set = base::set_limit(resource, value); !set) return set;
+  for (const auto& [resource, most] : kLimits)
+    if (auto set = base::lower_limit(resource, most); !set) return set;
   return {};
 }
 

@@ -71,7 +71,7 @@ void a_start_that_could_leave_a_core_is_none(Fixture& f) {
   const std::vector<DeniedCall> no_limit = {{SYS_prlimit64, 1, RLIMIT_CORE}, {SYS_setrlimit, 0, RLIMIT_CORE}};
   for (const char* program : {"vncauthproxy", "vncauthproxy-passwd", "vncauthproxy-client"}) {
     const Outcome outcome = run({built(program), "--version"}, {.denied = no_limit});
-    f.check(outcome.status == 1 && outcome.err.find("cannot set the resource limit") != std::string::npos,
+    f.check(outcome.status == 1 && outcome.err.find("cannot lower the resource limit") != std::string::npos,
             program + (": " + outcome.err));
   }
 }

@@ -195,20 +195,9 @@ expect 0 force-reload
 expect 0 try-restart
 third=$(cat "$pid_file")
 
-# A bad configuration must not cost the running daemon.
-default_file "$daemon" "$options --listen-port=$port --min-port=nonsense"
-expect 6 restart
-[ "$(cat "$pid_file")" = "$third" ] || complain "a bad configuration replaced the running daemon"
-listens "$port" || complain "a bad configuration cost the running daemon"
-default_file "$daemon" "$options --listen-port=$port"
-
-expect 0 stop
-if listens "$port"; then complain "stop returned, but the port is still open"; fi
-[ ! -e "$pid_file" ] || complain "stop left the pid file"
-expect 3 status
-
-# A port that is taken: start says so and fails.
-python3 - "$port" >"$root/held" <<'END' &
+# What the new daemon could not start with must not cost the running one.
+hold() {  # PORT: listens on it; sets holder
+  python3 - "$1" >"$root/held" <<'END' &
 import signal, socket, sys
 s = socket.socket()
 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -217,13 +206,36 @@ s.listen()
 print("held", flush=True)
 signal.pause()
 END
-holder=$!
-deadline=$(($(date +%s) + 20))
-until grep -q held "$root/held" || [ "$(date +%s)" -ge $deadline ]; do sleep 0.05; done
+  holder=$!
+  deadline=$(($(date +%s) + 20))
+  until grep -q held "$root/held" || [ "$(date +%s)" -ge $deadline ]; do sleep 0.05; done
+}
+let_go() {
+  kill $holder
+  wait $holder 2>/dev/null || :
+}
+busy=$(free_port)
+hold "$busy"
+for fault in --min-port=nonsense "--listen-port=$busy" --listen-address=192.0.2.1 --proxy-listen-address=192.0.2.1 \
+  "--log=$root/none/log" --control-socket-group=no-such-group "--auth-file=$root"; do
+  default_file "$daemon" "$options --listen-port=$port $fault"
+  expect 6 restart
+  [ "$(cat "$pid_file")" = "$third" ] || complain "$fault replaced the running daemon"
+  listens "$port" || complain "$fault cost the running daemon"
+done
+let_go
+default_file "$daemon" "$options --listen-port=$port"
+
+expect 0 stop
+if listens "$port"; then complain "stop returned, but the port is still open"; fi
+[ ! -e "$pid_file" ] || complain "stop left the pid file"
+expect 3 status
+
+# A port that is taken: start says so and fails.
+hold "$port"
 expect 1 start
 said "$port"
-kill $holder
-wait $holder 2>/dev/null || :
+let_go
 expect 3 status
 
 # A pid file elsewhere: systemd, which has read the header, still finds it.

@@ -26,13 +26,15 @@ inline constexpr Kind kWebSockets[] = {kWs, kWss};
 // Made before the daemon that reads it.
 class CertificateFolder {
  public:
+  static constexpr long kLived = 86400L * 30;
   explicit CertificateFolder(long seconds_left = 86400L * 100) { renew(seconds_left); }
   std::string cert_file() const { return folder_.file("cert.pem"); }
   std::string key_file() const { return folder_.file("key.pem"); }
   // A new key and its certificate, which is good for that long.
   void renew(long seconds_left = 86400L * 100) const {
     const auto key = make_ec_key();
-    write_file(cert_file(), certificate_pem(key.get(), seconds_left), 0644);
+    write_file(cert_file(),
+               certificate_pem(key.get(), {.seconds_left = seconds_left, .seconds_lived = kLived}), 0644);
     write_file(key_file(), key_pem(key.get()), 0600);
   }
 

@@ -11,6 +11,7 @@
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <wslay/wslay.h>
 
 #include <cstdio>
@@ -65,6 +66,15 @@ inline void release(SSL_CTX* p) {
 }
 inline void release(X509* p) {
   ::X509_free(p);
+}
+inline void release(X509_STORE* p) {
+  ::X509_STORE_free(p);
+}
+inline void release(X509_STORE_CTX* p) {
+  ::X509_STORE_CTX_free(p);
+}
+inline void release(GENERAL_NAMES* p) {
+  ::GENERAL_NAMES_free(p);
 }
 inline void release(X509_EXTENSION* p) {
   ::X509_EXTENSION_free(p);

@@ -37,6 +37,11 @@ inline constexpr std::string_view kSyslogPrefix = "syslog:";
 Result<void> open_log(const std::string& target, LogLevel threshold);
 // Opens the same file again (after logrotate moved it). On failure the old one stays in use.
 Result<void> reopen_log();
+// Whether open_log() could open that target, without making or changing a file.
+Result<void> check_log(const std::string& target);
+bool log_goes_to_stderr();
+// True when the target is syslog and nobody listens there now.
+bool log_lacks_logger();
 // Gives the log file, when it is one, to the user the process is about to become, who reopens it later.
 Result<void> give_log_to(uid_t uid, gid_t gid);
 // From here on lines at or above the threshold go to `sink` alone; with an empty one, to the log's own target

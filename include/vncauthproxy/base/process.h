@@ -23,8 +23,9 @@ Result<void> forbid_inspection();
 // capabilities. Children have it too.
 Result<void> forbid_new_privileges();
 
-// Soft and hard limit, for good where the process has no privileges. `resource` is one of RLIMIT_*.
-Result<void> set_limit(int resource, rlim_t value);
+// Soft and hard limit to `most`, or to the hard limit of now where that is lower: for good, where the process
+// has no privileges. `resource` is one of RLIMIT_*.
+Result<void> lower_limit(int resource, rlim_t most);
 
 // The starting side of a daemon. In the parent detach() does not return: it waits until the child calls
 // ready(), then exits 0, or exits 1 when the child ends first (which has printed why on the stderr they still
@@ -41,6 +42,11 @@ class Readiness {
   Fd parent_;
 };
 
+// Opens or makes a file that only this program writes to, `what` naming it in errors. Denied are symbolic
+// links, what is no regular file, and a file with a second name. The caller knows that its folder is not
+// writable by everybody.
+Result<Fd> open_own_file(const std::string& path, const char* what);
+
 // Locked for as long as this lives (flock), in this process or in a child that inherited it: a worker drops
 // its copy. Holds the pid of the process that called create(). A file without a lock is stale and taken over;
 // a held lock is in_use, with the holder's pid in the text. Denied are symbolic links, what is no regular
@@ -49,6 +55,8 @@ class PidFile {
  public:
   PidFile() = default;  // no file
   static Result<PidFile> create(const std::string& path);
+  // What create() would refuse, but for a lock that is held, without making or touching the file.
+  static Result<void> check(const std::string& path);
   // After detach(), or whenever the pid has changed.
   Result<void> write_pid();
   // Unlinks the file if it still holds this process's pid; empties it where the folder does not allow that.

@@ -20,6 +20,10 @@ namespace vncauthproxy::net {
 base::Result<std::vector<base::Fd>> listen_on_all(const std::vector<base::Endpoint>& endpoints,
                                                   uint16_t port);
 
+// Whether listen_on_all() would succeed now, without listening: each address is bound for a moment. With port
+// 0 it says only whether this machine has the addresses.
+base::Result<void> check_listen(const std::vector<base::Endpoint>& endpoints, uint16_t port);
+
 // Accepts one connection each turn of the loop, so that what is accepted is served before more comes in. Out
 // of descriptors it rests for 100 ms and says so once in the log.
 class Acceptor {

@@ -5,9 +5,7 @@
 
 #include <sys/types.h>
 
-#include <chrono>
 #include <string>
-#include <vector>
 
 #include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/result.h"
@@ -50,6 +48,9 @@ void use_wiping_tls_allocator();
 // certificate.
 // Error texts name the file or setting and what is wrong, in OpenSSL's words where it has any.
 base::Result<TlsServer> load_tls_server(const TlsSettings& settings);
+// Whether the lists match anything, without a certificate. Errors begin with "tls-ciphers: " or
+// "tls-ciphersuites: ".
+base::Result<void> check_algorithms(const TlsContextSettings& settings);
 // The certificate and its chain as PEM.
 std::string chain_text(const TlsServer& tls);
 // Errors name the setting and what is wrong; those of the chain begin with what is wrong.
@@ -58,8 +59,5 @@ base::Result<TlsServer> make_tls_context(const TlsContextSettings& settings);
 // this certificate's.
 base::Secret key_text(const TlsServer& tls);
 base::Result<void> set_key(TlsServer& tls, const base::Secret& text);
-
-// Until the certificate ends; negative: it has.
-std::chrono::seconds certificate_life(const TlsServer& tls);
 
 }  // namespace vncauthproxy::net

@@ -45,9 +45,9 @@ struct SocketOwner {
 // Bound and listening, mode 0660. A socket that nobody answers on is replaced; one that somebody does, or any
 // other kind of file, is left alone. Errors: in_use, invalid (the path is too long), denied, system.
 base::Result<PathListener> listen_at_path(const std::string& path, const SocketOwner& owner);
-// What can be said about a path before, without touching it; a socket that answers is fine here, since it may
-// be the daemon's that runs.
-base::Result<void> check_socket_path(const std::string& path);
+// What can be said about a path before, without touching it. A socket that the process `ours` listens at is
+// fine here: it is the daemon's that runs. 0: none does.
+base::Result<void> check_socket_path(const std::string& path, pid_t ours);
 
 // "192.0.2.7:5900"; of a local peer "uid 33, pid 812".
 std::string name_of_peer(int fd, const base::Endpoint& peer);
