@@ -2,7 +2,7 @@
 # The Makefile: static, GNU make, no recursion. `configure` writes config.mk beside it; the rules are in mk/.
 #
 #   make [all]        the programs, into build/
-#   make check        unit tests, end-to-end tests, scripts; the last line is "N passed, N failed"
+#   make check        unit tests, end-to-end tests, scripts; each line tells how far it is, the last one is "N passed, N failed"
 #   make demo         a real VNC server, the daemon, a viewer and a browser, shown step by step
 #   make bench        side by side with other proxies
 #   make fuzz         the fuzzers, with clang (mk/fuzz.mk says how to use them)

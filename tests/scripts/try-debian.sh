@@ -93,7 +93,7 @@ attempt() {  # RELEASE STEP COMMAND...
   if "$@" >"$log" 2>&1; then result=ok; passed=$((passed + 1)); else result=FAIL; failed=$((failed + 1)); fi
   printf '%-5s %-45s %5d s\n' $result "$title" $(($(date +%s) - begin))
   # What make check counted, and what it did not run.
-  grep -E '^(FAIL|skip)  |^[0-9]+ passed, [0-9]+ failed' "$log" || :
+  grep -E '^\[[0-9/]+\] (FAIL|skip)  |^[0-9]+ passed, [0-9]+ failed' "$log" || :
   [ $result = ok ] || { tail -n 20 "$log"; return 1; }
 }
 
