@@ -2,7 +2,7 @@
 # The bench (tests/bench): a load generator, the floor under a set-up, and run.py that puts proxies side by side.
 #
 #   make bench                        everything, several minutes; tables, and $(BUILD)/bench.json
-#   make bench BENCH_ARGS="WORD..."   only some: bulk trip setup memory growth crowd (run.py --help)
+#   make bench BENCH_ARGS="WORD..."   only some: bulk trip setup burst memory growth crowd (run.py --help)
 #   BENCH_QUICK=1                     each mode for a moment only: whether it works, not how fast
 
 BENCH := $(BUILD)/bench/floor $(BUILD)/bench/load

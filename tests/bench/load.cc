@@ -10,6 +10,9 @@
 //   trip   rounds=N seconds=S [rest=S beside=1]  round trips of 64 bytes, as many as there is time for, after
 //                                                a rest, alone or beside a flood
 //   setup  count=N lanes=N [users=N]             forwardings asked for, reached and left again
+//   burst  count=N                               as many requests at once, of one client: how many were
+//   granted,
+//                                                how many refused and why, and when the last was answered
 //   login  users=N                               each user's first request beside crypt(3) and the second one
 //   hold   state=waiting|live levels=N,N... [probes=N seconds=S]
 //                                                memory at each level; live ones echo; with probes also the
@@ -364,6 +367,56 @@ Json setup(Arguments& arguments) {
                           packed(percentiles(outcome.authenticated))));
 }
 
+// Asks for all forwardings at once and takes whatever is answered.
+class Burst : public Viewer::Observer {
+ public:
+  Burst(Loop& loop, const Route& route) : loop_(loop), route_(route) {}
+
+  double run(size_t count) {
+    const Clock::time_point start = Clock::now();
+    for (size_t i = 0; i < count; ++i) {
+      viewers_.push_back(std::make_unique<Viewer>(loop_, route_, Behaviour::idle, *this));
+      viewers_.back()->ask(0, 1);
+    }
+    loop_.run_until([&] { return reply.size() + refused == count; }, kPatience,
+                    [&] {
+                      return std::to_string(reply.size()) + " were granted and " + std::to_string(refused) +
+                             " refused";
+                    });
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  }
+  void replied(Viewer& viewer) override {
+    reply.push_back(microseconds(viewer.replied_at - viewer.asked_at));
+  }
+  void failed(Viewer&, const std::string& why) override {
+    if (refused++ == 0) first_refusal = why;
+  }
+
+  std::vector<double> reply;  // microseconds
+  size_t refused = 0;
+  std::string first_refusal;
+
+ private:
+  Loop& loop_;
+  Route route_;
+  std::vector<std::unique_ptr<Viewer>> viewers_;
+};
+
+Json burst(Arguments& arguments) {
+  const unsigned long count = arguments.number("count", "1000");
+  Scene scene(arguments);
+  arguments.all_taken();
+  if (!scene.route.by_control || count == 0) die("burst needs via=control:N and count");
+  const auto backend = backend_process(std::move(scene.backend_listener));
+  SetUp(scene.loop, scene.route, 1).run(1, 1);  // the login is known from here on
+  Burst all(scene.loop, scene.route);
+  const double seconds = all.run(count);
+  return Json(::json_pack("{s:I, s:I, s:s, s:f, s:o}", "granted", static_cast<json_int_t>(all.reply.size()),
+                          "refused", static_cast<json_int_t>(all.refused), "first_refusal",
+                          all.first_refusal.c_str(), "seconds", seconds, "reply_us",
+                          packed(percentiles(all.reply))));
+}
+
 // One request after the other, crypt(3) by itself in between: the four of a user meet the same speed of the
 // machine, and each request the same pause before it.
 Json login(Arguments& arguments) {
@@ -512,9 +565,10 @@ void raise_descriptor_limit() {
 
 int run(int argc, char** argv) {
   const std::map<std::string_view, Json (*)(Arguments&)> modes{
-      {"bulk", bulk}, {"trip", trip}, {"setup", setup}, {"login", login}, {"hold", hold}, {"users", users}};
+      {"bulk", bulk},   {"trip", trip}, {"setup", setup}, {"burst", burst},
+      {"login", login}, {"hold", hold}, {"users", users}};
   const auto mode = argc < 2 ? modes.end() : modes.find(argv[1]);
-  if (mode == modes.end()) die("usage: load bulk|trip|setup|login|hold|users KEY=VALUE...");
+  if (mode == modes.end()) die("usage: load bulk|trip|setup|burst|login|hold|users KEY=VALUE...");
   raise_descriptor_limit();
   if (const base::Result<void> prepared = proto::prepare_vnc_auth(); !prepared)
     die("%s", prepared.error().detail.c_str());
