@@ -125,7 +125,7 @@ void add_warnings_of(const Options& options, master::Findings& findings) {
 Result<void> settle_everything(const Options& options, const std::optional<base::Identity>& identity,
                                master::Prepared& prepared, master::Findings& findings) {
   auto status = master::ReloadStatus::create(options.pid_file);
-  if (!status) return std::move(status.error());
+  if (!status) return status.error();
   prepared.reload_status = std::move(*status);
   return settle(options, identity, prepared.listeners, findings);
 }

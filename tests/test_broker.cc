@@ -49,10 +49,11 @@ struct Fixture {
         broker(options, certificates, proxy_address, web, ports, forwardings, workers,
                [this](uint64_t conn, const proto::Reply& reply) {
                  ++answers[conn];
-                 if (const auto* failure = std::get_if<proto::Failure>(&reply)) failures[conn] = *failure;
-                 if (const auto* success = std::get_if<proto::Success>(&reply)) {
-                   granted[conn] = success->source_port;
-                   passwords[conn] = success->made_password;
+                 if (reply) {
+                   granted[conn] = reply->source_port;
+                   passwords[conn] = reply->made_password;
+                 } else {
+                   failures[conn] = reply.error();
                  }
                  return client_is_there;
                }) {

@@ -149,9 +149,8 @@ std::string describe(const Request& request) {
 
 std::string parse(std::string_view text, bool with_login = true) {
   const auto parsed = parse_request(text, with_login);
-  if (const Failure* failure = std::get_if<Failure>(&parsed))
-    return std::string(to_string(failure->code)) + ": " + failure->reason;
-  return describe(std::get<Request>(parsed));
+  if (!parsed) return std::string(to_string(parsed.error().code)) + ": " + parsed.error().reason;
+  return describe(*parsed);
 }
 
 // A good request but for one key, which has this value, or is not there when the value is empty.

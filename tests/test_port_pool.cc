@@ -39,11 +39,11 @@ struct Fixture {
   // The port, whose sockets are then in `leases`; 0 and `failure`.
   uint16_t grant(uint16_t wanted = 0) {
     auto granted = pool->grant(wanted);
-    if (auto* lease = std::get_if<Lease>(&granted)) {
-      leases.push_back(std::move(*lease));
+    if (granted) {
+      leases.push_back(std::move(*granted));
       return leases.back().port;
     }
-    failure = std::get<proto::Failure>(granted);
+    failure = granted.error();
     return 0;
   }
   // As when a worker has ended.
@@ -237,12 +237,12 @@ void knows_the_ports_that_browsers_refuse(Fixture&) {
 void browsers_get_no_port_that_they_refuse(Fixture& f) {
   const auto grant = [&f](uint16_t wanted, PortPool::For whom) -> uint16_t {
     auto granted = f.pool->grant(wanted, whom);
-    if (auto* lease = std::get_if<Lease>(&granted)) {
-      f.leases.push_back(std::move(*lease));
-      return f.leases.back().port;
+    if (!granted) {
+      f.failure = granted.error();
+      return 0;
     }
-    f.failure = std::get<proto::Failure>(granted);
-    return 0;
+    f.leases.push_back(std::move(*granted));
+    return f.leases.back().port;
   };
   constexpr uint16_t kFirst = 6664, kLast = 6670;
   for (uint16_t port = kFirst; port <= kLast; ++port)
@@ -270,8 +270,7 @@ void browsers_get_no_port_that_they_refuse(Fixture& f) {
   const uint16_t bad = grant(6667, PortPool::For::viewers);
   assert_int_equal(bad, 6667);
   f.give_back(6667);
-  const bool is_none =
-      std::holds_alternative<proto::Failure>(f.pool->grant_if_free(6667, PortPool::For::browsers));
+  const bool is_none = !f.pool->grant_if_free(6667, PortPool::For::browsers);
   assert_int_equal(f.pool->leased(), 6);
   assert_true(is_none);
 }
@@ -343,9 +342,8 @@ void a_wished_port_is_given_if_it_is_free(Fixture& f) {
   f.make(6);
   const auto wish = [&f](uint16_t port) -> uint16_t {
     auto granted = f.pool->grant_if_free(port);
-    auto* lease = std::get_if<Lease>(&granted);
-    if (lease == nullptr) return 0;
-    f.leases.push_back(std::move(*lease));
+    if (!granted) return 0;
+    f.leases.push_back(std::move(*granted));
     return f.leases.back().port;
   };
   const auto stranger_port = static_cast<uint16_t>(f.first + 1);

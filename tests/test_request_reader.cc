@@ -29,9 +29,8 @@ const char* name_of(Dialect dialect) {
 
 std::string describe(const RequestReader& reader, const RequestReader::Parsed& parsed) {
   const std::string text = std::string(name_of(reader.dialect())) + ": ";
-  if (const auto* failure = std::get_if<Failure>(&parsed)) return text + failure->reason;
-  const auto& request = std::get<Request>(parsed);
-  return text + request.destination_address + ", dialect " + name_of(request.dialect) + ", end " +
+  if (!parsed) return text + parsed.error().reason;
+  return text + parsed->destination_address + ", dialect " + name_of(parsed->dialect) + ", end " +
          std::to_string(reader.end());
 }
 

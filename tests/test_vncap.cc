@@ -36,9 +36,8 @@ std::string describe(const Request& request) {
 
 std::string parse(std::string_view line) {
   const auto parsed = parse_vncap(line);
-  if (const Failure* failure = std::get_if<Failure>(&parsed))
-    return std::string(to_string(failure->code)) + ": " + failure->reason;
-  return describe(std::get<Request>(parsed));
+  if (!parsed) return std::string(to_string(parsed.error().code)) + ": " + parsed.error().reason;
+  return describe(*parsed);
 }
 
 // A good line but for one key, which has this value, or is not there when the value is empty.

@@ -18,9 +18,9 @@ struct Fixture {
 // The candidates joined by '|', or the status of the refusal.
 std::string candidates(std::string_view target) {
   const auto result = page_candidates(target);
-  if (const auto* refusal = std::get_if<HttpRefusal>(&result)) return std::to_string(refusal->status);
+  if (!result) return std::to_string(result.error().status);
   std::string joined;
-  for (const auto& path : std::get<0>(result)) joined += (joined.empty() ? "" : "|") + path;
+  for (const auto& path : *result) joined += (joined.empty() ? "" : "|") + path;
   return joined;
 }
 

@@ -51,13 +51,12 @@ Decision decide(Fixture& f, std::string text) {
   if (!parse(f.parser, text)) return {0, Subprotocol::none, false};
   const bool attempt = wants_websocket(f.parser.head());
   const auto decision = decide_upgrade(f.parser.head());
-  if (const auto* refusal = std::get_if<HttpRefusal>(&decision)) {
-    f.text = to_text(*refusal);
-    return {refusal->status, Subprotocol::none, attempt};
+  if (!decision) {
+    f.text = to_text(decision.error());
+    return {decision.error().status, Subprotocol::none, attempt};
   }
-  const Upgrade& upgrade = std::get<Upgrade>(decision);
-  f.text = upgrade.answer;
-  return {101, upgrade.subprotocol, attempt};
+  f.text = decision->answer;
+  return {101, decision->subprotocol, attempt};
 }
 
 void answers_the_example_of_the_rfc(Fixture& f) {  // section 1.3; its "chat, superchat" is nothing we speak

@@ -96,7 +96,7 @@ Result<void> check_host(const std::string& host, bool any) {
 }
 
 Error resolver_error(int code, const std::string& host, const std::string& service) {
-  if (code == EAI_SYSTEM) return system_error(("cannot resolve " + host).c_str());
+  if (code == EAI_SYSTEM) return system_error(errno, {"cannot resolve ", host});
   if (code == EAI_MEMORY) return {ErrorCode::exhausted, "cannot resolve " + host + ": out of memory"};
   if (code == EAI_SERVICE)
     return {ErrorCode::invalid, "'" + service + "' is neither a port number nor the name of a service"};
@@ -138,8 +138,9 @@ Result<Endpoint> name_of_socket(int fd, int (*ask)(int, sockaddr*, socklen_t*), 
   Endpoint endpoint;
   endpoint.length = sizeof endpoint.storage;
   if (ask(fd, reinterpret_cast<sockaddr*>(&endpoint.storage), &endpoint.length) == 0) return endpoint;
-  Error error = system_error(what);
-  if (errno == ENOTCONN) error.code = ErrorCode::closed;
+  const int code = errno;
+  Error error = system_error(code, {what});
+  if (code == ENOTCONN) error.code = ErrorCode::closed;
   return error;
 }
 

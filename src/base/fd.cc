@@ -60,13 +60,13 @@ void Fd::reset(int fd) {
 Result<FdPair> socket_pair(int type) {
   int ends[2];
   if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
-    return system_error("socketpair");
+    return system_error(errno, {"socketpair"});
   return FdPair{Fd(ends[0]), Fd(ends[1])};
 }
 
 Result<FdPair> make_pipe() {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return system_error("pipe");
+  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return system_error(errno, {"pipe"});
   return FdPair{Fd(ends[0]), Fd(ends[1])};
 }
 
@@ -95,8 +95,8 @@ Result<OpenedFile> open_for_reading(const std::string& path) {
   // A socket cannot be opened: "No such device or address" would not say so.
   struct stat status {};
   if (code == ENXIO && ::stat(path.c_str(), &status) == 0) return not_regular(path, status.st_mode);
-  errno = code;
-  Error error = system_error(escape(path).c_str());
+  const std::string name = escape(path);
+  Error error = system_error(code, {name});
   if (code == ENOENT) error.code = ErrorCode::missing;
   if (code == EACCES || code == EPERM) error.code = ErrorCode::denied;
   return error;
@@ -110,7 +110,8 @@ Result<OpenedFile> open_regular_file(const std::string& path) {
 }
 
 Result<void> check_regular(const OpenedFile& file, const std::string& path) {
-  return S_ISREG(file.status.st_mode) ? Result<void>() : not_regular(path, file.status.st_mode);
+  if (!S_ISREG(file.status.st_mode)) return not_regular(path, file.status.st_mode);
+  return {};
 }
 
 Result<size_t> read_to_end(int fd, std::span<char> room, const std::string& path) {
@@ -118,17 +119,15 @@ Result<size_t> read_to_end(int fd, std::span<char> room, const std::string& path
   while (used < room.size()) {
     const ssize_t got = ::read(fd, room.data() + used, room.size() - used);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return system_error(escape(path).c_str());
+    if (got < 0) {
+      const int code = errno;
+      const std::string name = escape(path);
+      return system_error(code, {name});
+    }
     if (got == 0) return used;
     used += static_cast<size_t>(got);
   }
   return Error{ErrorCode::too_large, escape(path) + ": is larger than 1 MiB"};
-}
-
-Error system_error(const char* what) {
-  const int code = errno;
-  const bool scarce = code == EMFILE || code == ENFILE || code == ENOMEM || code == ENOBUFS || code == EAGAIN;
-  return {scarce ? ErrorCode::exhausted : ErrorCode::system, std::string(what) + ": " + std::strerror(code)};
 }
 
 }  // namespace vncauthproxy::base

@@ -72,7 +72,7 @@ Result<Fd> open_file(const std::string& path) {
                  0640));
   if (file) return file;
   if (errno == ELOOP) return is_link(path);
-  return system_error(("cannot open the log " + path).c_str());
+  return system_error(errno, {"cannot open the log ", path});
 }
 
 // The C library's syslog() waits when the system logger is stuck, and reconnects when it likes; this does
@@ -290,7 +290,7 @@ Result<void> reopen_log() {
 
 Result<void> check_log(const std::string& target) {
   if (target.empty() || target == "-" || target.starts_with("syslog:")) return {};
-  const auto denied = [&target] { return system_error(("cannot open the log " + target).c_str()); };
+  const auto denied = [&target] { return system_error(errno, {"cannot open the log ", target}); };
   struct stat status;
   if (::lstat(target.c_str(), &status) != 0) {
     const size_t slash = target.rfind('/');
@@ -317,10 +317,10 @@ Result<void> give_log_to(uid_t uid, gid_t gid) {
   const Log& log = the_log();
   if (log.kind != Kind::file) return {};
   struct stat status;
-  if (::fstat(log.file.get(), &status) != 0) return system_error("fstat of the log");
+  if (::fstat(log.file.get(), &status) != 0) return system_error(errno, {"fstat of the log"});
   // A device stays whose it is; a second name of the file may be a trap set for root.
   if (!S_ISREG(status.st_mode) || status.st_nlink != 1) return {};
-  if (::fchown(log.file.get(), uid, gid) != 0) return system_error(("cannot give away " + log.path).c_str());
+  if (::fchown(log.file.get(), uid, gid) != 0) return system_error(errno, {"cannot give away ", log.path});
   return {};
 }
 

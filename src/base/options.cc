@@ -81,7 +81,8 @@ template <std::string Options::*member>
 Result<void> some_file(Options& options, const std::string& value) {
   if (value.empty()) return bad("is empty");
   Result<std::string> path = absolute(value);
-  return path ? text<member>(options, *path) : path.error();
+  if (!path) return path.error();
+  return text<member>(options, *path);
 }
 
 template <std::string Options::*member>
@@ -96,12 +97,14 @@ Result<void> log_target(Options& options, const std::string& value) {
   const std::string path = value.substr(kSyslogPrefix.size());
   if (path.empty()) return bad("names no path");
   Result<std::string> found = absolute(path);
-  return found ? text<&Options::log>(options, std::string(kSyslogPrefix) + *found) : found.error();
+  if (!found) return found.error();
+  return text<&Options::log>(options, std::string(kSyslogPrefix) + *found);
 }
 
 Result<void> check_host_and_port(const std::string& value) {
   const Result<HostAndPort> parts = parse_host_and_port(value);
-  return parts ? Result<void>() : Result<void>(parts.error());
+  if (!parts) return parts.error();
+  return {};
 }
 
 template <std::string Options::*member>

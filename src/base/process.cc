@@ -52,9 +52,9 @@ namespace {
 
 Result<void> leave_terminal() {
   const Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!null) return system_error("cannot open /dev/null");
+  if (!null) return system_error(errno, {"cannot open /dev/null"});
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
-    if (::dup2(null.get(), fd) < 0) return system_error("dup2");
+    if (::dup2(null.get(), fd) < 0) return system_error(errno, {"dup2"});
   return {};
 }
 
@@ -74,7 +74,7 @@ std::string folder_of(const std::string& path) {
 Result<void> check_folder(const std::string& path) {
   const std::string folder = folder_of(path);
   struct stat status;
-  if (::stat(folder.c_str(), &status) != 0) return system_error(("the pid file's folder " + folder).c_str());
+  if (::stat(folder.c_str(), &status) != 0) return system_error(errno, {"the pid file's folder ", folder});
   if ((status.st_mode & S_IWOTH) != 0)
     return denied("everybody may write to " + folder + ", where the pid file would be");
   return {};
@@ -146,9 +146,9 @@ void drop_bounding_set() {
 Result<void> drop_capabilities() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
-  if (::syscall(SYS_capset, &header, none) != 0) return system_error("capset");
+  if (::syscall(SYS_capset, &header, none) != 0) return system_error(errno, {"capset"});
   __user_cap_data_struct left[_LINUX_CAPABILITY_U32S_3];
-  if (::syscall(SYS_capget, &header, left) != 0) return system_error("capget");
+  if (::syscall(SYS_capget, &header, left) != 0) return system_error(errno, {"capget"});
   if (std::memcmp(left, none, sizeof left) != 0) return denied("capabilities were kept");
   return {};
 }
@@ -156,8 +156,8 @@ Result<void> drop_capabilities() {
 Result<void> verify_identity(const Identity& wanted) {
   uid_t uids[3];
   gid_t gids[3];
-  if (::getresuid(&uids[0], &uids[1], &uids[2]) != 0) return system_error("getresuid");
-  if (::getresgid(&gids[0], &gids[1], &gids[2]) != 0) return system_error("getresgid");
+  if (::getresuid(&uids[0], &uids[1], &uids[2]) != 0) return system_error(errno, {"getresuid"});
+  if (::getresgid(&gids[0], &gids[1], &gids[2]) != 0) return system_error(errno, {"getresgid"});
   for (const uid_t uid : uids)
     if (uid != wanted.uid) return denied("the process kept uid " + std::to_string(uid));
   for (const gid_t gid : gids)
@@ -173,18 +173,18 @@ Result<void> verify_identity(const Identity& wanted) {
 Result<void> fill_standard_descriptors() {
   int fd = 0;
   while (fd >= 0 && fd <= STDERR_FILENO) fd = ::open("/dev/null", O_RDWR);  // takes the lowest free number
-  if (fd < 0) return system_error("cannot open /dev/null");
+  if (fd < 0) return system_error(errno, {"cannot open /dev/null"});
   ::close(fd);
   return {};
 }
 
 Result<void> forbid_inspection() {
-  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return system_error("PR_SET_DUMPABLE");
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return system_error(errno, {"PR_SET_DUMPABLE"});
   return lower_limit(RLIMIT_CORE, 0);
 }
 
 Result<void> forbid_new_privileges() {
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return system_error("PR_SET_NO_NEW_PRIVS");
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return system_error(errno, {"PR_SET_NO_NEW_PRIVS"});
   return {};
 }
 
@@ -195,7 +195,9 @@ Result<void> lower_limit(int resource, rlim_t most) {
   limit.rlim_max = std::min(limit.rlim_max, most);
   limit.rlim_cur = limit.rlim_max;
   if (known && ::setrlimit(which, &limit) == 0) return {};
-  return system_error(("cannot lower the resource limit " + std::to_string(resource)).c_str());
+  const int code = errno;
+  const std::string number = std::to_string(resource);
+  return system_error(code, {"cannot lower the resource limit ", number});
 }
 
 Result<Readiness> Readiness::detach() {
@@ -203,7 +205,7 @@ Result<Readiness> Readiness::detach() {
   if (!pair) return pair.error();
   std::fflush(nullptr);  // or both would print what is still buffered
   const pid_t middle = ::fork();
-  if (middle < 0) return system_error("fork");
+  if (middle < 0) return system_error(errno, {"fork"});
   if (middle > 0) {
     pair->second.reset();
     wait_for_daemon(pair->first, middle);
@@ -211,11 +213,11 @@ Result<Readiness> Readiness::detach() {
 
   // The middle one leads the new session and goes, so that the daemon never gets a controlling terminal.
   pair->first.reset();
-  if (::setsid() < 0) return system_error("setsid");
+  if (::setsid() < 0) return system_error(errno, {"setsid"});
   const pid_t daemon = ::fork();
   if (daemon < 0) std::fprintf(stderr, "vncauthproxy: fork: %s\n", std::strerror(errno));
   if (daemon != 0) ::_exit(0);
-  if (::chdir("/") != 0) return system_error("chdir to /");
+  if (::chdir("/") != 0) return system_error(errno, {"chdir to /"});
   Readiness readiness;
   readiness.parent_ = std::move(pair->second);
   return readiness;
@@ -234,9 +236,9 @@ Result<Fd> open_own_file(const std::string& path, const char* what) {
   const std::string name = std::string(what) + " " + path;
   Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644));
   if (!file && errno == ELOOP) return denied(name + " is a symbolic link");
-  if (!file) return system_error(("cannot open " + name).c_str());
+  if (!file) return system_error(errno, {"cannot open ", name});
   struct stat status;
-  if (::fstat(file.get(), &status) != 0) return system_error(("cannot examine " + path).c_str());
+  if (::fstat(file.get(), &status) != 0) return system_error(errno, {"cannot examine ", path});
   if (Result<void> checked = check_own_file(status, name); !checked) return checked.error();
   return file;
 }
@@ -250,7 +252,7 @@ Result<PidFile> PidFile::create(const std::string& path) {
     if (!file) return file.error();
     if (::flock(file->get(), LOCK_EX | LOCK_NB) != 0)
       return errno == EWOULDBLOCK ? already_running(file->get(), path)
-                                  : system_error(("cannot lock " + path).c_str());
+                                  : system_error(errno, {"cannot lock ", path});
     if (!is_still_named(file->get(), path)) continue;
     (void)::fchmod(file->get(), 0644);  // whatever the umask; a file of another owner keeps its mode
     result.file_ = *std::move(file);
@@ -272,15 +274,15 @@ Result<void> PidFile::check(const std::string& path) {
   } else if (::faccessat(AT_FDCWD, folder_of(path).c_str(), W_OK | X_OK, AT_EACCESS) == 0) {
     return {};
   }
-  return system_error(("cannot open " + name).c_str());
+  return system_error(errno, {"cannot open ", name});
 }
 
 Result<void> PidFile::write_pid() {
   if (!file_) return {};
   const std::string text = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(file_.get(), 0) != 0) return system_error(("cannot empty " + path_).c_str());
+  if (::ftruncate(file_.get(), 0) != 0) return system_error(errno, {"cannot empty ", path_});
   const ssize_t size = ::pwrite(file_.get(), text.data(), text.size(), 0);
-  if (size < 0) return system_error(("cannot write " + path_).c_str());
+  if (size < 0) return system_error(errno, {"cannot write ", path_});
   if (static_cast<size_t>(size) != text.size())
     return Error{ErrorCode::exhausted, "cannot write all of " + path_};
   return {};
@@ -296,7 +298,7 @@ void PidFile::remove() {
 Result<gid_t> find_group(const std::string& group) {
   errno = 0;
   if (const struct group* entry = ::getgrnam(group.c_str())) return entry->gr_gid;
-  if (lookup_failed()) return system_error(("cannot look up the group " + group).c_str());
+  if (lookup_failed()) return system_error(errno, {"cannot look up the group ", group});
   if (const auto id = numeric_id(group)) return *id;
   return Error{ErrorCode::invalid, "there is no group " + group + "; create one (groupadd --system " + group +
                                        ") or name another"};
@@ -305,7 +307,7 @@ Result<gid_t> find_group(const std::string& group) {
 Result<Identity> find_identity(const std::string& user, const std::string& group) {
   errno = 0;
   const struct passwd* entry = ::getpwnam(user.c_str());
-  if (entry == nullptr && lookup_failed()) return system_error(("cannot look up the user " + user).c_str());
+  if (entry == nullptr && lookup_failed()) return system_error(errno, {"cannot look up the user ", user});
   const auto number = numeric_id(user);
   if (entry == nullptr && !number) return no_such_user(user);
   if (entry == nullptr) entry = ::getpwuid(*number);
@@ -323,9 +325,9 @@ Result<Identity> find_identity(const std::string& user, const std::string& group
 
 Result<void> become(const Identity& identity) {
   if (identity.uid != 0) drop_bounding_set();
-  if (::setgroups(0, nullptr) != 0) return system_error("setgroups");
-  if (::setresgid(identity.gid, identity.gid, identity.gid) != 0) return system_error("setresgid");
-  if (::setresuid(identity.uid, identity.uid, identity.uid) != 0) return system_error("setresuid");
+  if (::setgroups(0, nullptr) != 0) return system_error(errno, {"setgroups"});
+  if (::setresgid(identity.gid, identity.gid, identity.gid) != 0) return system_error(errno, {"setresgid"});
+  if (::setresuid(identity.uid, identity.uid, identity.uid) != 0) return system_error(errno, {"setresuid"});
   if (identity.uid != 0)
     if (Result<void> dropped = drop_capabilities(); !dropped) return dropped;
   if (Result<void> verified = verify_identity(identity); !verified) return verified;

@@ -37,7 +37,7 @@ Result<Secret> read_secret_line(int fd, size_t max_bytes) {
     // Byte by byte: the next line may be for somebody else.
     const ssize_t got = ::read(fd, &room[used], 1);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return system_error("read");
+    if (got < 0) return system_error(errno, {"read"});
     if (got == 0 || room[used] == '\n') break;
     if (room[used] == '\0') return Error{ErrorCode::invalid, "a NUL byte in the line"};
     ++used;

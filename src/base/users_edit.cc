@@ -33,8 +33,7 @@ constexpr const char* kDaemonGroup = "vncauthproxy";
 Error failure(const std::string& name, const char* what) {
   const int code = errno;
   const std::string text = escape(name) + ": cannot " + what;
-  errno = code;
-  return system_error(text.c_str());
+  return system_error(code, {text});
 }
 
 // The folder is opened once, everything else happens relative to it.

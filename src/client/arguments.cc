@@ -116,7 +116,7 @@ struct Source {
 Result<Secret> read_source(const std::string& name) {
   if (name == "-") return base::read_secret_line(STDIN_FILENO, base::kMaxPasswordBytes);
   const base::Fd file(::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!file) return base::system_error("cannot open the file");
+  if (!file) return base::system_error(errno, {"cannot open the file"});
   return base::read_secret_line(file.get(), base::kMaxPasswordBytes);
 }
 

@@ -38,7 +38,7 @@ Result<void> wait_for(int fd, short events, Deadline deadline) {
     pollfd entry{fd, events, 0};
     const int ready = ::poll(&entry, 1, static_cast<int>(left));
     if (ready > 0) return {};
-    if (ready < 0 && errno != EINTR) return base::system_error("poll");
+    if (ready < 0 && errno != EINTR) return base::system_error(errno, {"poll"});
   }
 }
 
@@ -69,6 +69,10 @@ Result<Fd> connect_one(const Endpoint& endpoint, Deadline deadline) {
   if (::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &code, &size) != 0) code = errno;
   if (code != 0) return failed(code);
   return fd;
+}
+
+Error broken(int code) {
+  return {ErrorCode::closed, std::string("the connection broke: ") + std::strerror(code)};
 }
 
 // An address that does not answer may use up its share of the time, not that of the next ones.
@@ -138,6 +142,7 @@ Result<void> Connection::start_tls(const TlsWishes& wishes) {
 }
 
 Result<void> Connection::after_ssl(int result, const char* what) {
+  const int code = errno;
   switch (SSL_get_error(ssl_.get(), result)) {
     case SSL_ERROR_WANT_READ:
       return wait_for(fd_.get(), POLLIN, deadline_);
@@ -146,9 +151,9 @@ Result<void> Connection::after_ssl(int result, const char* what) {
     case SSL_ERROR_ZERO_RETURN:
       return Error{ErrorCode::closed, std::string(what) + ": the server closed the connection"};
     case SSL_ERROR_SYSCALL:
-      return Error{ErrorCode::closed,
-                   std::string(what) + ": " +
-                       (errno != 0 ? std::strerror(errno) : "the server closed the connection")};
+      return Error{
+          ErrorCode::closed,
+          std::string(what) + ": " + (code != 0 ? std::strerror(code) : "the server closed the connection")};
     default:
       if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_WRONG_VERSION_NUMBER)
         return Error{ErrorCode::invalid,
@@ -174,7 +179,7 @@ Result<void> Connection::send(std::string_view bytes) {
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       if (const auto ready = wait_for(fd_.get(), POLLOUT, deadline_); !ready) return ready;
     } else if (errno != EINTR) {
-      return Error{ErrorCode::closed, std::string("the connection broke: ") + std::strerror(errno)};
+      return broken(errno);
     }
   }
   return {};
@@ -195,7 +200,7 @@ Result<size_t> Connection::receive(std::span<char> room) {
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
       if (const auto ready = wait_for(fd_.get(), POLLIN, deadline_); !ready) return ready.error();
     } else if (errno != EINTR) {
-      return Error{ErrorCode::closed, std::string("the connection broke: ") + std::strerror(errno)};
+      return broken(errno);
     }
   }
 }

@@ -178,7 +178,7 @@ std::vector<int> descriptors(const Handover& handover) {
 
 Result<Handover> decode_handover(Bytes packet, std::vector<base::Fd> descriptors) {
   auto body = body_of(packet, Number::handover);
-  if (!body) return std::move(body.error());
+  if (!body) return body.error();
   ByteReader in(*body);
   Reader field(in, std::move(descriptors));
   Handover handover;
@@ -189,7 +189,7 @@ Result<Handover> decode_handover(Bytes packet, std::vector<base::Fd> descriptors
 
 Result<Settings> decode_settings(Bytes packet) {
   auto body = body_of(packet, Number::settings);
-  if (!body) return std::move(body.error());
+  if (!body) return body.error();
   ByteReader in(*body);
   Reader field(in, {});
   Settings settings;

@@ -114,19 +114,19 @@ Result<pid_t> get_pid(ByteReader& in, pid_t least) {
 
 Result<Message> get_kill(ByteReader& in) {
   auto pid = get_pid(in, 0);
-  if (!pid) return std::move(pid.error());
+  if (!pid) return pid.error();
   return Message(Kill{*pid});
 }
 
 Result<Message> get_born(ByteReader& in) {
   auto pid = get_pid(in, 1);
-  if (!pid) return std::move(pid.error());
+  if (!pid) return pid.error();
   return Message(Born{*pid, in.u32()});
 }
 
 Result<Message> get_died(ByteReader& in) {
   auto pid = get_pid(in, 1);
-  if (!pid) return std::move(pid.error());
+  if (!pid) return pid.error();
   return Message(Died{*pid, static_cast<int>(in.u32())});
 }
 
@@ -223,7 +223,7 @@ Result<Message> decode(Bytes packet) {
   if (packet[1] >= std::variant_size_v<Message>) return bad_message("number");
   const auto number = static_cast<Number>(packet[1]);
   auto body = body_of(packet, number);
-  if (!body) return std::move(body.error());
+  if (!body) return body.error();
   ByteReader in(*body);
   return get(in, number);
 }

@@ -23,8 +23,7 @@ union Control {
 Error failed(int code, const char* what) {
   if (code == EPIPE || code == ECONNRESET || code == ENOTCONN) return {ErrorCode::closed, "the peer is gone"};
   if (code == EMSGSIZE) return {ErrorCode::too_large, "the packet is too long for its socket"};
-  errno = code;
-  return base::system_error(what);
+  return base::system_error(code, {what});
 }
 
 std::vector<base::Fd> take_descriptors(msghdr& message) {

@@ -74,7 +74,7 @@ void Broker::requested(uint64_t conn, const std::string& who, proto::Request req
   const auto whom = is_websocket(request.type) ? PortPool::For::browsers : PortPool::For::viewers;
   auto granted =
       request.source_port_is_a_wish ? ports_.grant_if_free(wanted, whom) : ports_.grant(wanted, whom);
-  if (const auto* failure = std::get_if<Failure>(&granted)) return refuse(*failure);
+  if (!granted) return refuse(granted.error());
 
   const bool vncap = request.dialect == proto::Dialect::vncap;
   const milliseconds server_timeout =
@@ -84,7 +84,7 @@ void Broker::requested(uint64_t conn, const std::string& who, proto::Request req
   forwarding.control_conn = conn;
   forwarding.request = std::move(request);
   forwarding.request.auth_password.wipe();
-  forwarding.lease = std::get<Lease>(std::move(granted));
+  forwarding.lease = *std::move(granted);
   forwarding.port = forwarding.lease.port;
   forwarding.has_port = true;
   set_times(forwarding);

@@ -62,9 +62,9 @@ void find_cipher_faults(const net::TlsServer& tls, const Options& options, Findi
 
 Result<Certificates> load_certificates(const Options& options, uid_t owner) {
   auto viewers = load_certificate(options, owner);
-  if (!viewers) return std::move(viewers.error());
+  if (!viewers) return viewers.error();
   auto legacy = load_legacy_certificate(options, owner);
-  if (!legacy) return std::move(legacy.error());
+  if (!legacy) return legacy.error();
   return Certificates{std::move(*viewers), std::move(*legacy)};
 }
 

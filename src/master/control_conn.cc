@@ -3,7 +3,6 @@
 
 #include <array>
 #include <utility>
-#include <variant>
 
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/base/secret.h"
@@ -74,8 +73,8 @@ void ControlConn::readable() {
   auto parsed = reader_.advance({room_.data(), filled_});
   if (!parsed) return;
   consumed_ = reader_.end() == filled_;
-  if (const auto* failure = std::get_if<Failure>(&*parsed)) return refuse(*failure);
-  requested(std::move(std::get<proto::Request>(*parsed)));
+  if (!*parsed) return refuse(parsed->error());
+  requested(std::move(**parsed));
 }
 
 void ControlConn::requested(proto::Request request) {

@@ -63,7 +63,7 @@ Result<Place> vncap_place(const Options& options, const std::string& text) {
     return place;
   }
   auto endpoints = resolve(text);
-  if (!endpoints) return std::move(endpoints.error());
+  if (!endpoints) return endpoints.error();
   const bool local = std::all_of(endpoints->begin(), endpoints->end(),
                                  [](const Endpoint& endpoint) { return endpoint.is_loopback(); });
   if (!local && !options.vncap_insecure)

@@ -46,20 +46,20 @@ PortPool::PortPool(std::vector<base::Endpoint> endpoints, uint16_t min_port, uin
   for (unsigned port = min_port; port <= max_port; ++port) free_.push_back(static_cast<uint16_t>(port));
 }
 
-std::variant<Lease, Failure> PortPool::grant(uint16_t wanted, For whom) {
+base::Result<Lease, Failure> PortPool::grant(uint16_t wanted, For whom) {
   if (wanted == 0) return grant_any(whom);
   if (whom == For::browsers && is_bad_for_browsers(wanted))
     return Failure{FailureCode::bad_request, "browsers refuse to connect to port " + std::to_string(wanted)};
   return grant_wanted(wanted);
 }
 
-std::variant<Lease, Failure> PortPool::grant_if_free(uint16_t wished, For whom) {
+base::Result<Lease, Failure> PortPool::grant_if_free(uint16_t wished, For whom) {
   if (in_pool(wished) && (whom != For::browsers || !is_bad_for_browsers(wished)))
-    if (auto granted = grant_wanted(wished); std::holds_alternative<Lease>(granted)) return granted;
+    if (auto granted = grant_wanted(wished); granted) return granted;
   return grant_any(whom);
 }
 
-std::variant<Lease, Failure> PortPool::grant_any(For whom) {
+base::Result<Lease, Failure> PortPool::grant_any(For whom) {
   const auto now = Clock::now();
   wake_rested(now);
   // A port somebody else listens on costs one more turn; it rests like one given back.
@@ -97,7 +97,7 @@ uint16_t PortPool::draw(For whom) {
   return port;
 }
 
-std::variant<Lease, Failure> PortPool::grant_wanted(uint16_t port) {
+base::Result<Lease, Failure> PortPool::grant_wanted(uint16_t port) {
   const auto taken = [port](const char* why) {
     return Failure{FailureCode::port_in_use, "port " + std::to_string(port) + " " + why};
   };

@@ -6,12 +6,12 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
-#include <variant>
 #include <vector>
 
 #include "vncauthproxy/base/address.h"
 #include "vncauthproxy/base/clock.h"
 #include "vncauthproxy/base/fd.h"
+#include "vncauthproxy/base/result.h"
 #include "vncauthproxy/proto/control.h"
 
 namespace vncauthproxy::master {
@@ -37,9 +37,9 @@ class PortPool {
   // `wanted` 0: a free port at random. Any other: that one, which need not be of the pool. Failures: no_port,
   // port_in_use, bad_request (browsers refuse it), busy (out of descriptors), internal (an address that
   // cannot be listened on).
-  std::variant<Lease, proto::Failure> grant(uint16_t wanted, For whom = For::viewers);
+  base::Result<Lease, proto::Failure> grant(uint16_t wanted, For whom = For::viewers);
   // `wished` is no more than that: if it is of the pool and free, that one, else any.
-  std::variant<Lease, proto::Failure> grant_if_free(uint16_t wished, For whom = For::viewers);
+  base::Result<Lease, proto::Failure> grant_if_free(uint16_t wished, For whom = For::viewers);
   void give_back(uint16_t port);
 
   size_t leased() const { return leased_; }
@@ -50,8 +50,8 @@ class PortPool {
     Clock::time_point since;
   };
   bool in_pool(uint16_t port) const { return port >= min_port_ && port <= max_port_; }
-  std::variant<Lease, proto::Failure> grant_wanted(uint16_t port);
-  std::variant<Lease, proto::Failure> grant_any(For whom);
+  base::Result<Lease, proto::Failure> grant_wanted(uint16_t port);
+  base::Result<Lease, proto::Failure> grant_any(For whom);
   uint16_t draw(For whom);
   void wake_rested(Clock::time_point now);
   bool take(uint16_t port);

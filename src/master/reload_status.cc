@@ -16,7 +16,7 @@ base::Result<ReloadStatus> ReloadStatus::create(const std::string& pid_file) {
   if (pid_file.empty()) return status;
   status.path_ = pid_file + ".reload";
   auto file = base::open_own_file(status.path_, "the file for the outcome of a reload");
-  if (!file) return std::move(file.error());
+  if (!file) return file.error();
   status.file_ = std::move(*file);
   (void)::fchmod(status.file_.get(), 0644);  // whatever the umask
   status.write("reload 0 ok\n");
@@ -35,7 +35,7 @@ void ReloadStatus::write(const std::string& text) {
   if (!file_) return;
   if (::ftruncate(file_.get(), 0) != 0 ||
       ::pwrite(file_.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))
-    base::log_warning("%s", base::system_error(("cannot write " + path_).c_str()).detail.c_str());
+    base::log_warning("%s", base::system_error(errno, {"cannot write ", path_}).detail.c_str());
 }
 
 void ReloadStatus::remove() {

@@ -61,7 +61,7 @@ base::Fd open_web(const Options& options, Findings& findings) {
   base::Fd folder(::open(options.web.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   const std::string name = options.where("web") + ": " + base::escape(options.web);
   if (!folder)
-    findings.add(Severity::fatal, base::system_error(name.c_str()).detail);
+    findings.add(Severity::fatal, base::system_error(errno, {name}).detail);
   else if (::faccessat(folder.get(), kFirstPage, F_OK, 0) != 0)
     findings.add(Severity::warning, name + " holds no " + kFirstPage + ", to which the url of a reply leads");
   return folder;

@@ -69,9 +69,9 @@ Result<void> WorkerSupply::use(ipc::Settings settings) {
 
 Result<void> WorkerSupply::start() {
   auto ends = base::socket_pair(SOCK_SEQPACKET);
-  if (!ends) return std::move(ends.error());
+  if (!ends) return ends.error();
   auto pid = start_nursery_(ends->second);
-  if (!pid) return std::move(pid.error());
+  if (!pid) return pid.error();
   pid_ = *pid;
   ++number_;
   started_ = base::Clock::now();

@@ -29,23 +29,22 @@ constexpr std::chrono::milliseconds kRest{100};
 // In every kernel, and allowed to everybody.
 constexpr std::string_view kUnpaced = "reno";
 
-Error listen_error(const Endpoint& endpoint) {
-  const int code = errno;
-  ErrorCode kind = base::system_error("").code;
-  if (code == EADDRINUSE) kind = ErrorCode::in_use;
-  if (code == EACCES) kind = ErrorCode::denied;
-  if (code == EAFNOSUPPORT) kind = ErrorCode::unsupported;
+Error listen_error(int code, const Endpoint& endpoint) {
+  const std::string name = endpoint.to_string();
+  const char* const absent = code == EADDRNOTAVAIL ? ": this machine does not have the address" : "";
+  Error error = base::system_error(code, {"cannot listen on ", name, absent});
+  if (code == EADDRINUSE) error.code = ErrorCode::in_use;
+  if (code == EACCES) error.code = ErrorCode::denied;
+  if (code == EAFNOSUPPORT) error.code = ErrorCode::unsupported;
   // IPv6 that is switched off leaves its sockets, but no addresses; names like localhost have one all the
   // same.
-  if (code == EADDRNOTAVAIL && endpoint.family() == AF_INET6) kind = ErrorCode::unsupported;
-  const bool absent = code == EADDRNOTAVAIL;
-  return {kind, "cannot listen on " + endpoint.to_string() + ": " +
-                    (absent ? "this machine does not have the address: " : "") + std::strerror(code)};
+  if (code == EADDRNOTAVAIL && endpoint.family() == AF_INET6) error.code = ErrorCode::unsupported;
+  return error;
 }
 
 Result<Fd> bind_to(const Endpoint& endpoint) {
   Fd fd(::socket(endpoint.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return listen_error(endpoint);
+  if (!fd) return listen_error(errno, endpoint);
   const int on = 1;
   // Sessions that live on this port, or rest in TIME_WAIT, must not keep it; another listener still does.
   ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -57,14 +56,14 @@ Result<Fd> bind_to(const Endpoint& endpoint) {
   // bbr, its timers cost more than all the rest of relaying.
   if (endpoint.is_loopback())
     ::setsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, kUnpaced.data(), kUnpaced.size());
-  if (::bind(fd.get(), endpoint.get(), endpoint.length) != 0) return listen_error(endpoint);
+  if (::bind(fd.get(), endpoint.get(), endpoint.length) != 0) return listen_error(errno, endpoint);
   return fd;
 }
 
 // Two sockets may both bind; only the first to listen holds the port, so listen()'s EADDRINUSE counts too.
 Result<Fd> listen_on(const Endpoint& endpoint) {
   auto fd = bind_to(endpoint);
-  if (fd && ::listen(fd->get(), kBacklog) != 0) return listen_error(endpoint);
+  if (fd && ::listen(fd->get(), kBacklog) != 0) return listen_error(errno, endpoint);
   return fd;
 }
 
@@ -77,7 +76,7 @@ Result<std::vector<Fd>> open_all(const std::vector<Endpoint>& endpoints, uint16_
     endpoint.set_port(port);
     auto fd = open(endpoint);
     if (!fd) {
-      if (fd.error().code != ErrorCode::unsupported) return std::move(fd.error());
+      if (fd.error().code != ErrorCode::unsupported) return fd.error();
       missing_family = std::move(fd.error());
       continue;
     }

@@ -154,7 +154,7 @@ Result<std::vector<Handle<X509>>> read_certificates(const std::string& path) {
 Result<Handle<EVP_PKEY>> read_private_key(const std::string& path, uid_t owner) {
   const auto file = base::open_regular_file(path);
   if (!file) return file.error();
-  if (auto checked = check_rights(file->status, path, owner); !checked) return std::move(checked.error());
+  if (auto checked = check_rights(file->status, path, owner); !checked) return checked.error();
   const base::SecretPages pages(base::kMaxFileBytes + 1);
   const auto size = base::read_to_end(file->fd.get(), pages.room(), path);
   if (!size) return size.error();

@@ -125,15 +125,14 @@ Result<TlsServer> load_tls_server(const TlsSettings& settings) {
   tls.context.reset(SSL_CTX_new(TLS_server_method()));
   if (!tls) return tls_error("TLS");
   set_policy(tls.context.get());
-  if (auto set = set_algorithms(tls.context.get(), settings); !set) return std::move(set.error());
+  if (auto set = set_algorithms(tls.context.get(), settings); !set) return set.error();
   const auto certificates = read_certificates(settings.cert_file);
   if (!certificates) return certificates.error();
   if (auto set = set_certificates(tls.context.get(), *certificates, settings.cert_file); !set)
-    return std::move(set.error());
+    return set.error();
   auto key = read_private_key(settings.key_file, settings.key_owner);
-  if (!key) return std::move(key.error());
-  if (auto checked = check_pair(*certificates, key->get(), settings); !checked)
-    return std::move(checked.error());
+  if (!key) return key.error();
+  if (auto checked = check_pair(*certificates, key->get(), settings); !checked) return checked.error();
   tls.key = std::move(*key);
   return tls;
 }
@@ -156,8 +155,8 @@ Result<TlsServer> make_tls_context(const TlsContextSettings& settings) {
   tls.context.reset(SSL_CTX_new(TLS_server_method()));
   if (!tls) return tls_error("TLS");
   set_policy(tls.context.get());
-  if (auto set = set_algorithms(tls.context.get(), settings); !set) return std::move(set.error());
-  if (auto used = use_chain(tls.context.get(), settings.chain); !used) return std::move(used.error());
+  if (auto set = set_algorithms(tls.context.get(), settings); !set) return set.error();
+  if (auto used = use_chain(tls.context.get(), settings.chain); !used) return used.error();
   return tls;
 }
 

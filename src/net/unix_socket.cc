@@ -65,11 +65,11 @@ Result<Found> examine(const std::string& path, const sockaddr_un& address, pid_t
   struct stat status;
   if (::lstat(path.c_str(), &status) != 0) {
     if (errno == ENOENT) return Found::nothing;
-    return base::system_error(("cannot listen at " + path).c_str());
+    return base::system_error(errno, {"cannot listen at ", path});
   }
   if (!S_ISSOCK(status.st_mode)) return occupied(path, "there is a file that is no socket");
   const Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!probe) return base::system_error("socket");
+  if (!probe) return base::system_error(errno, {"socket"});
   if (::connect(probe.get(), generic(address), sizeof address) == 0) {
     ucred who{};
     socklen_t size = sizeof who;
@@ -80,7 +80,7 @@ Result<Found> examine(const std::string& path, const sockaddr_un& address, pid_t
   if (errno == ECONNREFUSED) return Found::stale;
   if (errno == ENOENT) return Found::nothing;
   if (errno == EAGAIN || errno == EPROTOTYPE) return Found::alive;  // its queue is full; its kind is another
-  return base::system_error(("cannot tell whether somebody answers at " + path).c_str());
+  return base::system_error(errno, {"cannot tell whether somebody answers at ", path});
 }
 
 Result<void> make_way(const std::string& path, const sockaddr_un& address) {
@@ -88,7 +88,7 @@ Result<void> make_way(const std::string& path, const sockaddr_un& address) {
   if (!found) return found.error();
   if (*found == Found::alive) return occupied(path, "somebody answers there");
   if (*found == Found::stale && ::unlink(path.c_str()) != 0 && errno != ENOENT)
-    return base::system_error(("cannot remove the stale socket " + path).c_str());
+    return base::system_error(errno, {"cannot remove the stale socket ", path});
   return {};
 }
 
@@ -98,15 +98,14 @@ Result<void> bind_at(int fd, const sockaddr_un& address) {
   const int code = errno;
   ::umask(before);
   if (bound == 0) return {};
-  errno = code;
-  return base::system_error((std::string("cannot listen at ") + address.sun_path).c_str());
+  return base::system_error(code, {"cannot listen at ", address.sun_path});
 }
 
 Result<void> hand_to(const SocketOwner& owner, const std::string& path) {
   if (!owner.user && !owner.group) return {};
   constexpr auto kSame = static_cast<uid_t>(-1);
   if (::lchown(path.c_str(), owner.user.value_or(kSame), owner.group.value_or(kSame)) == 0) return {};
-  return base::system_error(("cannot give " + path + " to its user and group").c_str());
+  return base::system_error(errno, {"cannot give ", path, " to its user and group"});
 }
 
 }  // namespace
@@ -117,26 +116,26 @@ Result<void> SocketFile::remove() {
   if (path.empty() || ::lstat(path.c_str(), &status) != 0) return {};
   if (status.st_dev != device_ || status.st_ino != inode_) return {};
   if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
-  return base::system_error(("cannot remove the socket " + path).c_str());
+  return base::system_error(errno, {"cannot remove the socket ", path});
 }
 
 Result<PathListener> listen_at_path(const std::string& path, const SocketOwner& owner) {
   const auto address = address_of(path);
   if (!address) return address.error();
   const FolderLock lock(path);
-  if (auto clear = make_way(path, *address); !clear) return std::move(clear.error());
+  if (auto clear = make_way(path, *address); !clear) return clear.error();
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return base::system_error("socket");
-  if (auto bound = bind_at(fd.get(), *address); !bound) return std::move(bound.error());
+  if (!fd) return base::system_error(errno, {"socket"});
+  if (auto bound = bind_at(fd.get(), *address); !bound) return bound.error();
   struct stat status;
-  if (::lstat(path.c_str(), &status) != 0) return base::system_error(path.c_str());
+  if (::lstat(path.c_str(), &status) != 0) return base::system_error(errno, {path});
   SocketFile file(path, status.st_dev, status.st_ino);
   if (auto handed = hand_to(owner, path); !handed) {
     (void)file.remove();
-    return std::move(handed.error());
+    return handed.error();
   }
   if (::listen(fd.get(), kBacklog) != 0) {
-    Error error = base::system_error(("cannot listen at " + path).c_str());
+    Error error = base::system_error(errno, {"cannot listen at ", path});
     (void)file.remove();
     return error;
   }
@@ -149,7 +148,7 @@ Result<void> check_socket_path(const std::string& path, pid_t ours) {
   const std::string folder = std::filesystem::path(path).parent_path();
   struct stat status;
   if (::stat(folder.c_str(), &status) != 0)
-    return base::system_error(("the folder of the socket " + path).c_str());
+    return base::system_error(errno, {"the folder of the socket ", path});
   pid_t listener = 0;
   const auto found = examine(path, *address, &listener);
   if (!found) return found.error();
@@ -157,7 +156,7 @@ Result<void> check_socket_path(const std::string& path, pid_t ours) {
   const bool is_ours = ours != 0 && (listener == 0 || listener == ours);
   if (*found == Found::alive && !is_ours) return occupied(path, "somebody answers there");
   if (::faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
-    return base::system_error(("cannot make a socket in " + folder).c_str());
+    return base::system_error(errno, {"cannot make a socket in ", folder});
   return {};
 }
 

@@ -92,7 +92,7 @@ Result<void> Nursery::prepare() {
   // The terminal's signals go to the whole group; the master decides what they mean.
   for (const int ignored : {SIGINT, SIGHUP, SIGPIPE}) ::signal(ignored, SIG_IGN);
   child_signals_ = base::Fd(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!child_signals_) return base::system_error("signalfd");
+  if (!child_signals_) return base::system_error(errno, {"signalfd"});
   return {};
 }
 
@@ -118,11 +118,11 @@ bool Nursery::receive() {
 Result<void> Nursery::take(base::Bytes packet) {
   if (ipc::is_numbered(packet, ipc::Number::settings)) {
     auto settings = ipc::decode_settings(packet);
-    if (!settings) return std::move(settings.error());
+    if (!settings) return settings.error();
     return adopt(std::move(*settings));
   }
   auto message = ipc::decode(packet);
-  if (!message) return std::move(message.error());
+  if (!message) return message.error();
   if (!ipc::may_arrive(*message, ipc::kNursery)) return ipc::bad_message(ipc::name_of(*message));
   take(*message);
   return {};
@@ -139,7 +139,7 @@ Result<void> Nursery::adopt(ipc::Settings settings) {
   net::TlsServer tls;
   if (!settings.tls.chain.empty()) {
     auto made = net::make_tls_context(settings.tls);
-    if (!made) return std::move(made.error());
+    if (!made) return made.error();
     tls = std::move(*made);
   }
   tls_ = std::move(tls);

@@ -32,13 +32,13 @@ base::Result<base::Fd> open_own_program() {
   const base::Fd opened(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
   // Above the number that the channel gets in the nursery.
   base::Fd program(opened ? ::fcntl(opened.get(), F_DUPFD_CLOEXEC, kChannel + 1) : -1);
-  if (!program) return base::system_error("cannot open this program (/proc/self/exe)");
+  if (!program) return base::system_error(errno, {"cannot open this program (/proc/self/exe)"});
   return program;
 }
 
 base::Result<pid_t> start(const base::Fd& program, const base::Fd& channel) {
   const pid_t pid = ::fork();
-  if (pid < 0) return base::system_error("cannot fork the nursery");
+  if (pid < 0) return base::system_error(errno, {"cannot fork the nursery"});
   if (pid == 0) become_nursery(program.get(), channel.get());
   return pid;
 }

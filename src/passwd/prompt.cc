@@ -75,11 +75,11 @@ void say(int fd, std::string_view text) {
 
 Result<Secret> ask_on(int terminal, const HeldSignals& signals, const char* question, size_t max_bytes) {
   termios before;
-  if (::tcgetattr(terminal, &before) != 0) return base::system_error("terminal");
+  if (::tcgetattr(terminal, &before) != 0) return base::system_error(errno, {"terminal"});
   termios silent = before;
   silent.c_lflag &= ~static_cast<tcflag_t>(ECHO | ECHOE | ECHOK | ECHONL);
   silent.c_lflag |= ICANON | ISIG;
-  if (::tcsetattr(terminal, TCSAFLUSH, &silent) != 0) return base::system_error("terminal");
+  if (::tcsetattr(terminal, TCSAFLUSH, &silent) != 0) return base::system_error(errno, {"terminal"});
   say(terminal, question);
   // A line arrives whole, so once there is something, reading it to its end does not wait.
   Result<Secret> answer = Error{ErrorCode::closed, "interrupted"};

@@ -68,7 +68,7 @@ std::optional<base::Network> client_address(Fields& fields) {
 
 }  // namespace
 
-std::variant<Request, Failure> read_request(const json_t* object, bool with_login) {
+base::Result<Request, Failure> read_request(const json_t* object, bool with_login) {
   Fields fields(object);
   if (with_login && fields.present("daddr") && !fields.present("destination_address"))
     return Failure{FailureCode::bad_request, "this dialect (daddr) has no login and is not spoken here"};
@@ -216,10 +216,10 @@ void ObjectFramer::take_in_string(char c) {
     in_string_ = false;
 }
 
-std::variant<Request, Failure> parse_request(std::string_view object, bool with_login) {
+base::Result<Request, Failure> parse_request(std::string_view object, bool with_login) {
   const auto parsed = parse_object(object);
-  if (const auto* failure = std::get_if<Failure>(&parsed)) return *failure;
-  return read_request(std::get<base::Handle<json_t>>(parsed).get(), with_login);
+  if (!parsed) return parsed.error();
+  return read_request(parsed->get(), with_login);
 }
 
 Failure no_certificate_for(ViewerType type) {

@@ -50,7 +50,7 @@ Failure not_json(const json_error_t& error) {
 
 }  // namespace
 
-std::variant<base::Handle<json_t>, Failure> parse_object(std::string_view text) {
+base::Result<base::Handle<json_t>, Failure> parse_object(std::string_view text) {
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   json_error_t error{};
   base::Handle<json_t> root(

@@ -8,20 +8,20 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 
 #include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/base/result.h"
 #include "vncauthproxy/base/secret.h"
 #include "vncauthproxy/proto/control.h"
 
 namespace vncauthproxy::proto {
 
 // All of `text` as one JSON object, behind a byte order mark or not; a key that stands twice is refused.
-std::variant<base::Handle<json_t>, Failure> parse_object(std::string_view text);
+base::Result<base::Handle<json_t>, Failure> parse_object(std::string_view text);
 
 // The request of an object, in its dialect.
-std::variant<Request, Failure> read_request(const json_t* object, bool with_login);
-std::variant<Request, Failure> read_vncap_request(const json_t* object);
+base::Result<Request, Failure> read_request(const json_t* object, bool with_login);
+base::Result<Request, Failure> read_vncap_request(const json_t* object);
 
 class Fields {
  public:

@@ -44,8 +44,8 @@ std::optional<RequestReader::Parsed> RequestReader::advance(std::string_view all
   if (speech_.login) return take(object);
   if (!line_expected_) {
     const auto parsed = parse_object(object);
-    if (const auto* failure = std::get_if<Failure>(&parsed)) return *failure;
-    dialect_ = dialect_of(std::get<Handle<json_t>>(parsed).get(), speech_.home);
+    if (!parsed) return parsed.error();
+    dialect_ = dialect_of(parsed->get(), speech_.home);
     if (dialect_ == Dialect::main) return take(object);
     line_expected_ = true;
   }
@@ -57,8 +57,8 @@ RequestReader::Parsed RequestReader::take(std::string_view text) {
   end_ = text.size();
   const std::string_view request = content(text);
   const auto parsed = parse_object(request);
-  if (const auto* failure = std::get_if<Failure>(&parsed)) return *failure;
-  const json_t* object = std::get<Handle<json_t>>(parsed).get();
+  if (!parsed) return parsed.error();
+  const json_t* object = parsed->get();
   dialect_ = speech_.login ? Dialect::main : dialect_of(object, speech_.home);
   if (dialect_ == Dialect::main) return read_request(object, speech_.login);
   if (request.size() > kMaxVncapBytes) return too_long(kMaxVncapBytes);
@@ -73,11 +73,8 @@ std::optional<RequestReader::Parsed> RequestReader::go_on(std::string_view all) 
 }
 
 std::string to_text(Dialect dialect, const Reply& reply) {
-  return std::visit(
-      [dialect](const auto& content) {
-        return dialect == Dialect::vncap ? to_vncap(content) : to_json(content);
-      },
-      reply);
+  if (dialect == Dialect::vncap) return reply ? to_vncap(*reply) : to_vncap(reply.error());
+  return reply ? to_json(*reply) : to_json(reply.error());
 }
 
 }  // namespace vncauthproxy::proto

@@ -224,7 +224,8 @@ Error RfbClient::ended(ByteReader& in) {
   switch (state_) {
     case State::reason: {
       const Result<void> taken = take_reason(in);
-      return taken ? refusal() : taken.error();
+      if (!taken) return taken.error();
+      return refusal();
     }
     case State::reason_size:
       return refusal();

@@ -53,7 +53,8 @@ base::Result<bool> RfbServer::take_version(base::ByteReader& in, base::ByteWrite
   if (!parsed || (*parsed)->major < 3) {
     // Whoever this is (000.000 is a repeater), it would not understand an RFB refusal.
     stage_ = Stage::over;
-    return parsed ? Error{ErrorCode::invalid, "an RFB version below 3"} : parsed.error();
+    if (!parsed) return parsed.error();
+    return Error{ErrorCode::invalid, "an RFB version below 3"};
   }
   in.take(kVersionSize);
   if ((*parsed)->major > 3) {

@@ -45,7 +45,7 @@ void read_client(Fields& fields, Request& request) {
 
 }  // namespace
 
-std::variant<Request, Failure> read_vncap_request(const json_t* object) {
+base::Result<Request, Failure> read_vncap_request(const json_t* object) {
   Fields fields(object);
   Request request;
   request.dialect = Dialect::vncap;
@@ -62,10 +62,10 @@ std::variant<Request, Failure> read_vncap_request(const json_t* object) {
   return request;
 }
 
-std::variant<Request, Failure> parse_vncap(std::string_view line) {
+base::Result<Request, Failure> parse_vncap(std::string_view line) {
   const auto parsed = parse_object(line);
-  if (const auto* failure = std::get_if<Failure>(&parsed)) return *failure;
-  return read_vncap_request(std::get<base::Handle<json_t>>(parsed).get());
+  if (!parsed) return parsed.error();
+  return read_vncap_request(parsed->get());
 }
 
 std::string to_vncap(const Success& success) {

@@ -94,7 +94,7 @@ std::optional<std::string> relative_path(std::string_view path) {
 
 }  // namespace
 
-std::variant<std::vector<std::string>, HttpRefusal> page_candidates(std::string_view target) {
+base::Result<std::vector<std::string>, HttpRefusal> page_candidates(std::string_view target) {
   const auto encoded = path_of(target);
   if (!encoded) return kBadTarget;
   const auto path = percent_decoded(*encoded);

@@ -89,7 +89,7 @@ std::string websocket_accept(std::string_view key) {
   return to_base64(base::Bytes(digest, size));
 }
 
-std::variant<Upgrade, HttpRefusal> decide_upgrade(const RequestHead& head) {
+base::Result<Upgrade, HttpRefusal> decide_upgrade(const RequestHead& head) {
   if (const auto refusal = check_request(head)) return *refusal;
   if (!wants_websocket(head)) return kNoPages;
   if (head.method() != "GET") return kMethod;

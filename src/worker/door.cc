@@ -10,7 +10,6 @@
 #include <array>
 #include <cerrno>
 #include <utility>
-#include <variant>
 
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/proto/web_page.h"
@@ -151,11 +150,9 @@ std::optional<Door::Step> Door::take_request() {
 void Door::answer(const proto::RequestHead& head) {
   if (pages_.any() && !proto::wants_websocket(head)) return answer_page(head);
   const auto decision = proto::decide_upgrade(head);
-  if (const auto* refusal = std::get_if<proto::HttpRefusal>(&decision))
-    return refuse(*refusal, head.method() == "HEAD");
-  const auto& upgrade = std::get<proto::Upgrade>(decision);
-  out_ = upgrade.answer;
-  upgraded_ = upgrade.subprotocol;
+  if (!decision) return refuse(decision.error(), head.method() == "HEAD");
+  out_ = decision->answer;
+  upgraded_ = decision->subprotocol;
 }
 
 void Door::answer_page(const proto::RequestHead& head) {
@@ -163,9 +160,8 @@ void Door::answer_page(const proto::RequestHead& head) {
   const bool without_body = head.method() == "HEAD";
   if (const auto refusal = proto::check_request(head)) return refuse(*refusal, without_body);
   const auto candidates = proto::page_candidates(head.target());
-  if (const auto* refusal = std::get_if<proto::HttpRefusal>(&candidates))
-    return refuse(*refusal, without_body);
-  page_ = pages_.open(std::get<0>(candidates), proto::accepts_gzip(head));
+  if (!candidates) return refuse(candidates.error(), without_body);
+  page_ = pages_.open(*candidates, proto::accepts_gzip(head));
   if (!page_.found()) {
     refuse({404, "There is no such page.", ""}, without_body);
     trouble_.clear();  // pages name files that a package left out: nobody misbehaves

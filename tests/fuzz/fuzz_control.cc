@@ -58,10 +58,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   testing::same_in_any_pieces(input, [&](const testing::Pieces& pieces) { return frame(pieces, framed); });
 
   const auto parsed = parse_request(framed.complete ? text.substr(0, framed.end) : text);
-  if (const Failure* failure = std::get_if<Failure>(&parsed))
-    check_reply(to_json(*failure));
+  if (parsed)
+    check_request(*parsed);
   else
-    check_request(std::get<Request>(parsed));
+    check_reply(to_json(parsed.error()));
   check_reply(to_json(Failure{FailureCode::internal, std::string(text)}));
   check_reply(to_json(Success{1, std::string(text)}));
   return 0;

@@ -61,22 +61,22 @@ void check_answer(std::string_view text, std::string_view begin) {
 
 void check_upgrade(const RequestHead& head) {
   const auto decision = decide_upgrade(head);
-  if (const HttpRefusal* refusal = std::get_if<HttpRefusal>(&decision)) {
-    insist(
-        refusal->status == 400 || refusal->status == 404 || refusal->status == 405 || refusal->status == 426,
-        "a refusal has one of its statuses");
-    check_answer(to_text(*refusal), "HTTP/1.1 " + std::to_string(refusal->status) + " ");
+  if (!decision) {
+    const int status = decision.error().status;
+    insist(status == 400 || status == 404 || status == 405 || status == 426,
+           "a refusal has one of its statuses");
+    check_answer(to_text(decision.error()), "HTTP/1.1 " + std::to_string(status) + " ");
     return;
   }
   insist(head.method() == "GET" && wants_websocket(head), "only an attempt succeeds");
   insist(base64_decoded_size(head.first("Sec-WebSocket-Key")) == 16, "only a right key succeeds");
-  check_answer(std::get<Upgrade>(decision).answer, "HTTP/1.1 101 ");
+  check_answer(decision->answer, "HTTP/1.1 101 ");
 }
 
 void check_pages(std::string_view target) {
   const auto pages = page_candidates(target);
-  if (!std::holds_alternative<std::vector<std::string>>(pages)) return;
-  for (const std::string& path : std::get<std::vector<std::string>>(pages)) {
+  if (!pages) return;
+  for (const std::string& path : *pages) {
     insist(!path.empty() && path.front() != '/' && path.back() != '/', "a path is relative and names a file");
     insist(("/" + path).find("/.") == path.npos, "no segment begins with a dot");
     insist(path.find("//") == path.npos, "no segment is empty");

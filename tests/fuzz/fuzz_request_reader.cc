@@ -38,12 +38,12 @@ std::string read(Speech speech, const testing::Pieces& pieces) {
     const auto parsed = reader.advance(all);
     if (!parsed) continue;
     const std::string dialect = reader.dialect() == Dialect::vncap ? "vncap" : "main";
-    if (const auto* failure = std::get_if<Failure>(&*parsed)) {
-      check_reply(reader.dialect(), *failure);
+    if (!*parsed) {
+      check_reply(reader.dialect(), parsed->error());
       return dialect +
              " refused";  // a long line may be bad in several ways, and is cut short sooner in pieces
     }
-    const auto& request = std::get<Request>(*parsed);
+    const auto& request = **parsed;
     check_request(request, speech);
     insist(request.dialect == reader.dialect(), "the reply is in the dialect of the request");
     insist(reader.end() <= all.size(), "a request ends within what came");

@@ -65,7 +65,4 @@ inline constexpr size_t kMaxFileBytes = 1024 * 1024;
 // Errors: too_large, system; the text begins with the escaped path.
 Result<size_t> read_to_end(int fd, std::span<char> room, const std::string& path);
 
-// An Error of code `system` (or `exhausted`, for EMFILE and its kind): "what: strerror(errno)".
-Error system_error(const char* what);
-
 }  // namespace vncauthproxy::base

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // How every expected failure is returned: a value, or an Error that says what to branch on and what to tell
 // people. What a peer, a file or the network can cause is a Result; exceptions are for start-up and for bugs.
+//
+//   const auto file = open_for_reading(path);
+//   if (!file) return file.error();  // hands the error on, whatever the caller's own value is
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -30,11 +36,28 @@ struct Error {
   std::string detail;  // one line for people, without a secret in it; foreign text is not yet escaped
 };
 
-template <typename T>
+// A piece of text that lives already. To build one in the call of system_error() could change errno before it
+// is read, so that does not compile: give its pieces, or build it before, with errno saved before that.
+class Piece {
+ public:
+  Piece(const char* text) : text_(text) {}
+  Piece(const std::string& text) : text_(text) {}
+  Piece(std::string&&) = delete;
+  std::string_view text() const { return text_; }
+
+ private:
+  std::string_view text_;
+};
+// An Error of code `system` (or `exhausted`, for EMFILE and its kind): "what: strerror(code)".
+//
+//   if (!fd) return system_error(errno, {"cannot open ", path});
+Error system_error(int code, std::initializer_list<Piece> what);
+
+template <typename T, typename E = Error>
 class [[nodiscard]] Result {
  public:
   Result(T value) : content_(std::in_place_index<0>, std::move(value)) {}
-  Result(Error error) : content_(std::in_place_index<1>, std::move(error)) {}
+  Result(E error) : content_(std::in_place_index<1>, std::move(error)) {}
 
   explicit operator bool() const { return content_.index() == 0; }
   T& operator*() & { return std::get<0>(content_); }
@@ -42,26 +65,25 @@ class [[nodiscard]] Result {
   T&& operator*() && { return std::get<0>(std::move(content_)); }
   T* operator->() { return &std::get<0>(content_); }
   const T* operator->() const { return &std::get<0>(content_); }
-  Error& error() { return std::get<1>(content_); }
-  const Error& error() const { return std::get<1>(content_); }
+  E& error() { return std::get<1>(content_); }
+  const E& error() const { return std::get<1>(content_); }
 
  private:
-  std::variant<T, Error> content_;
+  std::variant<T, E> content_;
 };
 
-template <>
-class [[nodiscard]] Result<void> {
+template <typename E>
+class [[nodiscard]] Result<void, E> {
  public:
   Result() = default;
-  Result(Error error) : error_(std::move(error)), ok_(false) {}
+  Result(E error) : error_(std::move(error)) {}
 
-  explicit operator bool() const { return ok_; }
-  Error& error() { return error_; }
-  const Error& error() const { return error_; }
+  explicit operator bool() const { return !error_; }
+  E& error() { return *error_; }
+  const E& error() const { return *error_; }
 
  private:
-  Error error_;
-  bool ok_ = true;
+  std::optional<E> error_;
 };
 
 }  // namespace vncauthproxy::base

@@ -8,7 +8,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 
 #include "vncauthproxy/base/address.h"
 #include "vncauthproxy/base/result.h"
@@ -102,7 +101,7 @@ class ObjectFramer {
 
 // A type that is missing or null is vnc, ports may be strings of digits, extra keys are ignored. The reason
 // never quotes a secret. Without a login its keys are not looked at.
-std::variant<Request, Failure> parse_request(std::string_view object, bool with_login = true);
+base::Result<Request, Failure> parse_request(std::string_view object, bool with_login = true);
 
 // The daemon has no certificate, which `type` needs.
 Failure no_certificate_for(ViewerType type);
@@ -117,7 +116,7 @@ struct Success {
   std::string_view made_password{};  // the one the proxy made, of letters and digits; a loan; empty: none
   std::string warning{};  // what was done otherwise than meant, in words of ours, without quotes; empty: none
 };
-using Reply = std::variant<Success, Failure>;
+using Reply = base::Result<Success, Failure>;
 // At most kMaxReplyBytes, Python's separators (", " and ": "), no newline; a long reason is cut at a
 // character. A reply may hold a password: wipe it.
 std::string to_json(const Success& success);

@@ -8,8 +8,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 
+#include "vncauthproxy/base/result.h"
 #include "vncauthproxy/proto/control.h"
 
 namespace vncauthproxy::proto {
@@ -23,7 +23,7 @@ struct Speech {
 
 class RequestReader {
  public:
-  using Parsed = std::variant<Request, Failure>;
+  using Parsed = base::Result<Request, Failure>;
   explicit RequestReader(Speech speech) : speech_(speech), dialect_(speech.home) {}
 
   // `all` is what has come so far; nullopt: more has to come. The main dialect ends with the brace that

@@ -6,8 +6,8 @@
 #include <chrono>
 #include <string>
 #include <string_view>
-#include <variant>
 
+#include "vncauthproxy/base/result.h"
 #include "vncauthproxy/proto/control.h"
 
 namespace vncauthproxy::proto {
@@ -18,7 +18,7 @@ inline constexpr std::chrono::hours kMaxVncapTimeout{1};
 
 // One line, with or without its end. `password` is the viewer's, unless client.password is given, and the
 // backend's when that asks for one.
-std::variant<Request, Failure> parse_vncap(std::string_view line);
+base::Result<Request, Failure> parse_vncap(std::string_view line);
 
 // With its CRLF. A made password stands behind the port.
 std::string to_vncap(const Success& success);

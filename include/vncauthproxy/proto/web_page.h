@@ -5,9 +5,9 @@
 
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
+#include "vncauthproxy/base/result.h"
 #include "vncauthproxy/proto/http_answer.h"
 
 namespace vncauthproxy::proto {
@@ -16,7 +16,7 @@ namespace vncauthproxy::proto {
 // there. Percent signs are decoded once; query and fragment are dropped. No path has an empty segment, one
 // that begins with a dot (`..` is thus never named, and hidden files neither), a backslash or a control
 // character. Refusals: 400 for what is no target, 404 for what is never served.
-std::variant<std::vector<std::string>, HttpRefusal> page_candidates(std::string_view target);
+base::Result<std::vector<std::string>, HttpRefusal> page_candidates(std::string_view target);
 
 // By the extension of a path; "application/octet-stream" when that says nothing.
 std::string_view media_type(std::string_view path);

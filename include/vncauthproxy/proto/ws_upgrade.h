@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <variant>
 
+#include "vncauthproxy/base/result.h"
 #include "vncauthproxy/proto/http_answer.h"
 #include "vncauthproxy/proto/http_head.h"
 
@@ -26,7 +26,7 @@ void prepare_ws_upgrade();
 // Does this head try to open a WebSocket, well or badly? If not, it asks for a page.
 bool wants_websocket(const RequestHead& head);
 // A head that does not even try is refused with 404: without pages there is nothing else to find here.
-std::variant<Upgrade, HttpRefusal> decide_upgrade(const RequestHead& head);
+base::Result<Upgrade, HttpRefusal> decide_upgrade(const RequestHead& head);
 
 // Sec-WebSocket-Accept for a Sec-WebSocket-Key; empty when the crypto policy of the machine has no SHA-1.
 std::string websocket_accept(std::string_view key);
