@@ -47,14 +47,15 @@ uses_base :=
 libs_worker = $(ZLIB_LIBS)
 libs_net = $(EVENT_LIBS)
 libs_proto = $(JANSSON_LIBS) $(WSLAY_LIBS)
-libs_base = $(OPENSSL_LIBS) $(CRYPT_LIBS)
+libs_users = $(CRYPT_LIBS)
+libs_base = $(OPENSSL_LIBS)
 
 # The programs, where their sources are, and what those use.
 PROGRAMS := vncauthproxy vncauthproxy-client vncauthproxy-passwd
 vncauthproxy_SRC := src
 uses_src := master nursery
 vncauthproxy-client_SRC := src/client
-uses_client := proto
+uses_client := net
 vncauthproxy-passwd_SRC := src/passwd
 uses_passwd := users
 

@@ -15,7 +15,9 @@
 #include "master/capacity.h"
 #include "master/master.h"
 #include "nursery/start.h"
+#include "vncauthproxy/base/identity.h"
 #include "vncauthproxy/base/log.h"
+#include "vncauthproxy/base/pid_file.h"
 #include "vncauthproxy/base/process.h"
 
 namespace vncauthproxy {
@@ -23,8 +25,8 @@ namespace {
 
 using base::Error;
 using base::ErrorCode;
-using base::Options;
 using base::Result;
+using config::Options;
 
 void print(const std::string& text) {
   std::fprintf(stderr, "vncauthproxy: %s\n", text.c_str());

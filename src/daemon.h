@@ -3,13 +3,13 @@
 // workers.
 #pragma once
 
-#include "vncauthproxy/base/options.h"
+#include "vncauthproxy/config/options.h"
 
 namespace vncauthproxy {
 
 // Returns the exit status. Start-up errors are printed on stderr, and logged.
-int run_daemon(const base::Options& options);
+int run_daemon(const config::Options& options);
 // --check: reads all that a start would read, says what is wrong on stderr. 0 or 1.
-int check_configuration(const base::Options& options);
+int check_configuration(const config::Options& options);
 
 }  // namespace vncauthproxy

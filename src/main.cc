@@ -10,9 +10,9 @@
 #include "config.h"
 #include "daemon.h"
 #include "nursery/nursery.h"
-#include "vncauthproxy/base/options.h"
 #include "vncauthproxy/base/process.h"
 #include "vncauthproxy/base/process_title.h"
+#include "vncauthproxy/config/options.h"
 
 namespace {
 
@@ -38,26 +38,26 @@ int main(int argc, char* argv[]) {
     base::keep_title_room(argc, argv);
     return nursery::run();
   }
-  const base::CommandLine line = base::read_command_line(argc, argv);
+  const config::CommandLine line = config::read_command_line(argc, argv);
   switch (line.outcome) {
-    case base::CommandLine::Outcome::help:
-      std::fputs(base::help_text().c_str(), stdout);
+    case config::CommandLine::Outcome::help:
+      std::fputs(config::help_text().c_str(), stdout);
       return 0;
-    case base::CommandLine::Outcome::version:
+    case config::CommandLine::Outcome::version:
       std::puts(PACKAGE_STRING);
       return 0;
-    case base::CommandLine::Outcome::stray_argument:
-      std::fputs(base::help_text().c_str(), stdout);
+    case config::CommandLine::Outcome::stray_argument:
+      std::fputs(config::help_text().c_str(), stdout);
       complain(line.message);
       return 1;
-    case base::CommandLine::Outcome::usage_error:
-      std::fprintf(stderr, "%s\n", base::usage_line().c_str());
+    case config::CommandLine::Outcome::usage_error:
+      std::fprintf(stderr, "%s\n", config::usage_line().c_str());
       complain(line.message);
       return 2;
-    case base::CommandLine::Outcome::config_error:
+    case config::CommandLine::Outcome::config_error:
       complain(line.message);
       return 2;
-    case base::CommandLine::Outcome::run:
+    case config::CommandLine::Outcome::run:
       break;
   }
   try {

@@ -30,7 +30,7 @@ using testing::run_until;
 
 struct Fixture {
   Fixture()
-      : options(base::default_options()),
+      : options(config::default_options()),
         ports(loopback(), 42000, 42099),
         room(ipc::kMaxLongBytes),
         workers(loop,
@@ -118,7 +118,7 @@ struct Fixture {
   }
 
   net::Loop loop;
-  base::Options options;
+  config::Options options;
   Certificates certificates;
   std::string proxy_address = "proxy.example.org";
   base::Fd web;

@@ -9,15 +9,15 @@ namespace {
 
 using testing::NoFixture;
 
-base::Options with_range(uint16_t first, uint16_t last) {
-  base::Options options;
+config::Options with_range(uint16_t first, uint16_t last) {
+  config::Options options;
   options.min_port = first;
   options.max_port = last;
   options.max_pending = 256;
   return options;
 }
 
-std::string found(const base::Options& options, const Limits& limits, bool unprivileged = true) {
+std::string found(const config::Options& options, const Limits& limits, bool unprivileged = true) {
   Findings findings;
   find_shortfalls(options, limits, unprivileged, findings);
   constexpr const char* kNames[] = {"fatal ", "error ", "warning ", "note "};

@@ -25,7 +25,7 @@ struct Fixture {
     char name[] = "/tmp/test_certificate.XXXXXX";
     if (::mkdtemp(name) == nullptr) throw std::runtime_error("mkdtemp");
     folder = name;
-    options = base::default_options();
+    options = config::default_options();
     options.cert_file = folder + "/cert";
     options.key_file = folder + "/key";
   }
@@ -59,7 +59,7 @@ struct Fixture {
 
   base::Handle<EVP_PKEY> ec = testing::make_ec_key();
   std::string folder, text, described;
-  base::Options options;
+  config::Options options;
 };
 
 constexpr long kDay = 86400;

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "tests/support/feeder.h"
-#include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/proto/handles.h"
 
 #include "tests/support/cmocka_cxx.h"
 

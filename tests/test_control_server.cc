@@ -50,11 +50,11 @@ std::string temporary_file(const std::string& text) {
   return name;
 }
 
-base::Users users() {
+users::Users users() {
   static crypt_data data;
   const std::string path =
       temporary_file(std::string("user:") + ::crypt_rn("secret", "$5$rounds=1000$salt$", &data, sizeof data));
-  auto loaded = base::Users::load(path);
+  auto loaded = users::Users::load(path);
   ::unlink(path.c_str());
   return std::move(*loaded);
 }
@@ -329,7 +329,7 @@ void some_networks_have_no_limit_per_address(Fixture& f) {
 }
 
 void options_set_the_limits(Fixture&) {
-  base::Options options = base::default_options();
+  config::Options options = config::default_options();
   const PendingLimits usual = limits_of(options);
   const bool as_documented = usual.all == 256 && usual.per_address == 16;
   options.max_pending = 3;

@@ -35,11 +35,11 @@ std::string line(const std::string& user, const char* setting, const char* passw
   return user + ":" + (hash != nullptr ? hash : "") + "\n";
 }
 
-base::Users users_of(const std::string& text) {
+users::Users users_of(const std::string& text) {
   char name[] = "/tmp/test_login.XXXXXX";
   const base::Fd file(::mkstemp(name));
   std::ofstream(name) << text;
-  auto users = base::Users::load(name);
+  auto users = users::Users::load(name);
   ::unlink(name);
   return std::move(*users);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "vncauthproxy/base/options.h"
+#include "vncauthproxy/config/options.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,7 +16,7 @@
 #include "folders.h"
 #include "tests/support/cmocka_cxx.h"
 
-namespace vncauthproxy::base {
+namespace vncauthproxy::config {
 namespace {
 
 using namespace std::string_view_literals;
@@ -620,7 +620,7 @@ void exempt_networks_add_up(Fixture& f) {
   const Options& o = f.options();
   assert_int_equal(o.max_pending, 4096);
   assert_int_equal(o.max_pending_per_address, 1);
-  const bool meant = o.exempt_networks[0].contains(parse_network("192.0.2.77")->address);
+  const bool meant = o.exempt_networks[0].contains(base::parse_network("192.0.2.77")->address);
   assert_true(meant);
   assert_int_equal(f.parse(""), kRun);
   assert_int_equal(f.options().max_pending, 256);
@@ -715,10 +715,10 @@ void an_old_name_counts_in_full(Fixture& f) {
 }
 
 }  // namespace
-}  // namespace vncauthproxy::base
+}  // namespace vncauthproxy::config
 
 int main() {
-  using namespace vncauthproxy::base;
+  using namespace vncauthproxy::config;
   const CMUnitTest tests[] = {
       TEST(Fixture, has_the_old_daemons_defaults),
       TEST(Fixture, names_the_default_file),

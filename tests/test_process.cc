@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What changes a process is done in forked children; they report by a pipe, and the test asserts.
+#include "vncauthproxy/base/identity.h"
+#include "vncauthproxy/base/pid_file.h"
 #include "vncauthproxy/base/process.h"
 
 #include <fcntl.h>

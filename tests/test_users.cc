@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The users file read, checked and rewritten; what is unusable, what costs too much, what must not be
 // trusted, what a full disk leaves.
-#include "vncauthproxy/base/users.h"
+#include "vncauthproxy/users/crypt_hash.h"
+#include "vncauthproxy/users/users.h"
+#include "vncauthproxy/users/users_edit.h"
 
 #include <crypt.h>
 #include <dirent.h>
@@ -31,8 +33,14 @@
 #include "tests/support/cmocka_cxx.h"
 #include "tests/support/in_child.h"
 
-namespace vncauthproxy::base {
+namespace vncauthproxy::users {
 namespace {
+
+using base::ErrorCode;
+using base::LogLevel;
+using base::Result;
+using base::Secret;
+using base::set_log_sink;
 
 using testing::NoFixture;
 using namespace std::string_view_literals;
@@ -860,7 +868,7 @@ void a_killed_edit_tears_nothing(Fixture& f) {
         f.edit("second", "");
       }
     assert_true(child > 0);  // kill(-1) would be everybody
-    const timespec moment{0, static_cast<long>(random_below(4'000'000))};
+    const timespec moment{0, static_cast<long>(base::random_below(4'000'000))};
     ::nanosleep(&moment, nullptr);
     if (child > 0) ::kill(child, SIGKILL);  // -1 would be everybody
     int status = -1;
@@ -877,10 +885,10 @@ void a_killed_edit_tears_nothing(Fixture& f) {
 }
 
 }  // namespace
-}  // namespace vncauthproxy::base
+}  // namespace vncauthproxy::users
 
 int main() {
-  using namespace vncauthproxy::base;
+  using namespace vncauthproxy::users;
   using vncauthproxy::testing::NoFixture;
   const CMUnitTest tests[] = {
       TEST(Fixture, every_accepted_kind_logs_in),

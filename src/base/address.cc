@@ -12,7 +12,7 @@
 #include <optional>
 
 #include "vncauthproxy/base/fd.h"
-#include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/base/handle.h"
 
 namespace vncauthproxy::base {
 namespace {

@@ -12,7 +12,7 @@
 #include <cstring>
 #include <numeric>
 
-#include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/base/handle.h"
 #include "vncauthproxy/base/log.h"
 
 namespace vncauthproxy::base {

@@ -15,7 +15,7 @@
 #include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/base/secret_input.h"
-#include "vncauthproxy/base/users.h"
+#include "vncauthproxy/users/crypt_hash.h"
 
 namespace vncauthproxy::client {
 namespace {
@@ -114,10 +114,10 @@ struct Source {
 };
 
 Result<Secret> read_source(const std::string& name) {
-  if (name == "-") return base::read_secret_line(STDIN_FILENO, base::kMaxPasswordBytes);
+  if (name == "-") return base::read_secret_line(STDIN_FILENO, users::kMaxPasswordBytes);
   const base::Fd file(::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
   if (!file) return base::system_error(errno, {"cannot open the file"});
-  return base::read_secret_line(file.get(), base::kMaxPasswordBytes);
+  return base::read_secret_line(file.get(), users::kMaxPasswordBytes);
 }
 
 Result<void> settle(Source& source) {

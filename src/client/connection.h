@@ -10,8 +10,8 @@
 
 #include "vncauthproxy/base/address.h"
 #include "vncauthproxy/base/fd.h"
-#include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/result.h"
+#include "vncauthproxy/net/handles.h"
 
 namespace vncauthproxy::client {
 

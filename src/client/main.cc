@@ -14,11 +14,11 @@
 
 #include "arguments.h"
 #include "connection.h"
-#include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/base/process.h"
 #include "vncauthproxy/base/secret.h"
 #include "vncauthproxy/proto/control.h"
+#include "vncauthproxy/proto/handles.h"
 
 namespace vncauthproxy::client {
 namespace {

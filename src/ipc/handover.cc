@@ -79,7 +79,7 @@ class Reader {
     value.emplace();
     const std::string_view address = text();
     if (address.size() > sizeof value->address.storage) return broken();
-    std::memcpy(&value->address.storage, address.data(), address.size());
+    if (!address.empty()) std::memcpy(&value->address.storage, address.data(), address.size());
     value->address.length = static_cast<socklen_t>(address.size());
     (*this)(value->bits);
     if (value->bits > 128) broken();

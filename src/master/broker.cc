@@ -13,7 +13,7 @@
 
 namespace vncauthproxy::master {
 
-using base::Options;
+using config::Options;
 using proto::Failure;
 using proto::FailureCode;
 using std::chrono::milliseconds;

@@ -12,8 +12,8 @@
 #include "master/forwardings.h"
 #include "master/port_pool.h"
 #include "master/worker_supply.h"
-#include "vncauthproxy/base/options.h"
 #include "vncauthproxy/base/secret.h"
+#include "vncauthproxy/config/options.h"
 #include "vncauthproxy/ipc/handover.h"
 #include "vncauthproxy/proto/control.h"
 
@@ -24,7 +24,7 @@ class Broker {
   // False: that control connection is gone.
   using Reply = std::function<bool(uint64_t conn, const proto::Reply& reply)>;
   // All loans. `web` is the folder of pages, or none.
-  Broker(const base::Options& options, const Certificates& certificates, const std::string& proxy_address,
+  Broker(const config::Options& options, const Certificates& certificates, const std::string& proxy_address,
          const base::Fd& web, PortPool& ports, Forwardings& forwardings, WorkerSupply& workers, Reply reply);
 
   // A control client that has logged in, where it has to, asks for a forwarding.
@@ -43,7 +43,7 @@ class Broker {
   void set_times(Forwarding& forwarding) const;
   std::string warning(const Forwarding& forwarding) const;
 
-  const base::Options& options_;
+  const config::Options& options_;
   const Certificates& certificates_;
   const std::string& proxy_address_;
   const base::Fd& web_;

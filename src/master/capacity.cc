@@ -5,7 +5,7 @@
 #include <cstdio>
 
 #include "master/control_server.h"
-#include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/base/handle.h"
 
 namespace vncauthproxy::master {
 namespace {
@@ -18,7 +18,7 @@ constexpr const char* kEphemeralRange = "/proc/sys/net/ipv4/ip_local_port_range"
 constexpr const char* kFirstUnprivileged = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
 constexpr const char* kPipePages = "/proc/sys/fs/pipe-user-pages-soft";
 
-rlim_t forwardings(const base::Options& options) {
+rlim_t forwardings(const config::Options& options) {
   return static_cast<rlim_t>(options.max_port - options.min_port) + 1;
 }
 
@@ -80,7 +80,7 @@ Limits read_limits() {
   return limits;
 }
 
-void find_shortfalls(const base::Options& options, const Limits& limits, bool unprivileged,
+void find_shortfalls(const config::Options& options, const Limits& limits, bool unprivileged,
                      Findings& findings) {
   const rlim_t needed = forwardings(options);
   add_shortfall(

@@ -7,7 +7,7 @@
 
 #include <cstdint>
 #include "master/findings.h"
-#include "vncauthproxy/base/options.h"
+#include "vncauthproxy/config/options.h"
 
 namespace vncauthproxy::master {
 
@@ -25,7 +25,7 @@ void raise_limits();
 Limits read_limits();
 // What falls short of the range. Fatal is what does not do for a single forwarding. `unprivileged`: the
 // daemon will not be root.
-void find_shortfalls(const base::Options& options, const Limits& limits, bool unprivileged,
+void find_shortfalls(const config::Options& options, const Limits& limits, bool unprivileged,
                      Findings& findings);
 
 }  // namespace vncauthproxy::master

@@ -12,8 +12,8 @@
 namespace vncauthproxy::master {
 namespace {
 
-using base::Options;
 using base::Result;
+using config::Options;
 
 bool is_missing(const Options& options) {
   return ::access(options.cert_file.c_str(), F_OK) != 0 && ::access(options.key_file.c_str(), F_OK) != 0;

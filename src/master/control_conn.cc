@@ -6,8 +6,8 @@
 
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/base/secret.h"
-#include "vncauthproxy/base/users.h"
 #include "vncauthproxy/net/unix_socket.h"
+#include "vncauthproxy/users/users.h"
 
 namespace vncauthproxy::master {
 namespace {
@@ -23,7 +23,7 @@ constexpr size_t kMaxLinger = 4 * 1024 * 1024;
 // The name of a failed login, for the log. People type passwords into the wrong field, so only what may be a
 // name is shown.
 std::string shown_user(const std::string& user) {
-  return base::valid_user_name(user) ? "user \"" + user + "\"" : "the user is not shown: no valid name";
+  return users::valid_user_name(user) ? "user \"" + user + "\"" : "the user is not shown: no valid name";
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ proto::Failure too_many() {
 
 }  // namespace
 
-PendingLimits limits_of(const base::Options& options) {
+PendingLimits limits_of(const config::Options& options) {
   PendingLimits limits{options.max_pending, options.max_pending_per_address, options.exempt_networks};
   for (const char* loopback : {"127.0.0.0/8", "::1"}) limits.exempt.push_back(*base::parse_network(loopback));
   return limits;

@@ -12,8 +12,8 @@
 #include "master/control_conn.h"
 #include "master/listeners.h"
 #include "master/login.h"
-#include "vncauthproxy/base/options.h"
 #include "vncauthproxy/base/secret.h"
+#include "vncauthproxy/config/options.h"
 #include "vncauthproxy/net/listener.h"
 
 namespace vncauthproxy::master {
@@ -24,7 +24,7 @@ struct PendingLimits {
   size_t per_address;                 // at most this many of one address; further ones are told to come again
   std::vector<base::Network> exempt;  // where there is no limit per address
 };
-PendingLimits limits_of(const base::Options& options);
+PendingLimits limits_of(const config::Options& options);
 
 class ControlServer final : public ControlHost {
  public:

@@ -14,8 +14,8 @@ namespace {
 using base::Endpoint;
 using base::Error;
 using base::ErrorCode;
-using base::Options;
 using base::Result;
+using config::Options;
 using proto::Dialect;
 using proto::Speech;
 
@@ -58,8 +58,8 @@ Result<std::vector<Endpoint>> resolve(const std::string& text) {
 
 Result<Place> vncap_place(const Options& options, const std::string& text) {
   Place place{options.where("vncap-listen " + text), kVncap, {}, {}};
-  if (text.starts_with(base::kUnixPrefix)) {
-    place.path = text.substr(base::kUnixPrefix.size());
+  if (text.starts_with(config::kUnixPrefix)) {
+    place.path = text.substr(config::kUnixPrefix.size());
     return place;
   }
   auto endpoints = resolve(text);

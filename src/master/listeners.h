@@ -10,8 +10,8 @@
 #include "master/findings.h"
 #include "master/running_daemon.h"
 #include "vncauthproxy/base/fd.h"
-#include "vncauthproxy/base/options.h"
-#include "vncauthproxy/base/process.h"
+#include "vncauthproxy/base/identity.h"
+#include "vncauthproxy/config/options.h"
 #include "vncauthproxy/net/unix_socket.h"
 #include "vncauthproxy/proto/request_reader.h"
 
@@ -35,11 +35,11 @@ struct Listeners {
 
 // Whether open_listeners() would succeed, as far as that can be known without listening. What `running` holds
 // is free for the daemon that takes its place.
-void check_listeners(const base::Options& options, const std::optional<base::Identity>& identity,
+void check_listeners(const config::Options& options, const std::optional<base::Identity>& identity,
                      const RunningDaemon& running, Findings& findings);
 // All that can be opened, and all that is wrong. Socket files belong to `identity`, where there is one; after
 // something fatal, remove_files() takes back what was made.
-void open_listeners(const base::Options& options, const std::optional<base::Identity>& identity,
+void open_listeners(const config::Options& options, const std::optional<base::Identity>& identity,
                     Listeners& into, Findings& findings);
 
 }  // namespace vncauthproxy::master

@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/proto/handles.h"
 
 namespace vncauthproxy::master {
 namespace {
@@ -19,12 +19,12 @@ std::span<uint8_t> bytes_of(std::span<char> room) {
 
 }  // namespace
 
-Login::Login(base::Users users, std::vector<base::Network> exempt)
+Login::Login(users::Users users, std::vector<base::Network> exempt)
     : users_(std::move(users)), exempt_(std::move(exempt)), memory_(kDigestSize * (1 + kRemembered)) {
   base::random_bytes(bytes_of(memory_.room()).first(kDigestSize));
 }
 
-void Login::replace(base::Users users) {
+void Login::replace(users::Users users) {
   users_ = std::move(users);
   base::wipe(memory_.room().subspan(kDigestSize));
   next_ = filled_ = 0;

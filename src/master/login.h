@@ -14,7 +14,7 @@
 #include "vncauthproxy/base/address.h"
 #include "vncauthproxy/base/clock.h"
 #include "vncauthproxy/base/secret.h"
-#include "vncauthproxy/base/users.h"
+#include "vncauthproxy/users/users.h"
 
 namespace vncauthproxy::master {
 
@@ -27,9 +27,9 @@ class Login {
   static constexpr size_t kMaxAddresses = 4096;
 
   // Addresses in `exempt` never wait, nor do those of the loopback.
-  explicit Login(base::Users users, std::vector<base::Network> exempt = {});
+  explicit Login(users::Users users, std::vector<base::Network> exempt = {});
 
-  void replace(base::Users users);  // forgets what was verified
+  void replace(users::Users users);  // forgets what was verified
   bool verify(std::string_view user, const base::Secret& password);
   size_t user_count() const { return users_.size(); }
 
@@ -50,7 +50,7 @@ class Login {
   Digest digest(std::string_view user, const base::Secret& password) const;
   bool remembered(const Digest& digest) const;
 
-  base::Users users_;
+  users::Users users_;
   std::vector<base::Network> exempt_;
   base::SecretPages memory_;  // the key, then kRemembered digests
   size_t next_ = 0;

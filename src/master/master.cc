@@ -16,8 +16,8 @@ namespace {
 
 using base::Error;
 using base::ErrorCode;
-using base::Options;
 using base::Result;
+using config::Options;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kShutdownGrace{2000};
@@ -100,7 +100,7 @@ void Master::reload() {
     base::log_error("%s", faults.back().c_str());
   };
   if (auto log = base::reopen_log(); !log) complain("the old log stays in use", log.error());
-  auto users = base::Users::load(options_.auth_file);
+  auto users = users::Users::load(options_.auth_file);
   if (!users)
     complain("the old users stay in force", with_remedy(std::move(users.error()), options_.auth_file));
   auto read = reload_certificate();

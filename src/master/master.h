@@ -14,7 +14,7 @@
 #include "master/port_pool.h"
 #include "master/startup.h"
 #include "master/worker_supply.h"
-#include "vncauthproxy/base/options.h"
+#include "vncauthproxy/config/options.h"
 #include "vncauthproxy/net/loop.h"
 
 namespace vncauthproxy::master {
@@ -22,7 +22,7 @@ namespace vncauthproxy::master {
 class Master {
  public:
   // `options` is a loan for the life of this object.
-  Master(const base::Options& options, Prepared prepared, WorkerSupply::StartNursery start_nursery);
+  Master(const config::Options& options, Prepared prepared, WorkerSupply::StartNursery start_nursery);
 
   base::Result<void> start();  // the nursery
   void run() { loop_.run(); }  // until the daemon was told to end and all workers are gone
@@ -35,7 +35,7 @@ class Master {
   void terminate();
   void kill_all();
 
-  const base::Options& options_;
+  const config::Options& options_;
   net::Loop loop_;
   Login login_;
   Certificates certificates_;

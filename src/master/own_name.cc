@@ -12,7 +12,7 @@
 
 #include "vncauthproxy/base/address.h"
 #include "vncauthproxy/base/fd.h"
-#include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/base/handle.h"
 
 namespace vncauthproxy::master {
 namespace {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "vncauthproxy/base/process.h"
+#include "vncauthproxy/base/identity.h"
 
 namespace vncauthproxy::master {
 

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "vncauthproxy/base/log.h"
-#include "vncauthproxy/base/process.h"
+#include "vncauthproxy/base/pid_file.h"
 
 namespace vncauthproxy::master {
 

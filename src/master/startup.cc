@@ -17,7 +17,7 @@
 namespace vncauthproxy::master {
 namespace {
 
-using base::Options;
+using config::Options;
 
 constexpr const char* kFirstPage = "vnc.html";
 
@@ -31,8 +31,8 @@ std::string advertised_address(const Options& options, Findings& findings) {
 
 // A missing file is no reason not to start: users may be added later. At a reload it is an error, and those
 // that were read before stay.
-base::Users load_first_users(const Options& options, uid_t owner, Findings& findings) {
-  auto users = base::Users::load(options.auth_file, owner);
+users::Users load_first_users(const Options& options, uid_t owner, Findings& findings) {
+  auto users = users::Users::load(options.auth_file, owner);
   if (users) return std::move(*users);
   const bool missing = users.error().code == base::ErrorCode::missing;
   findings.add(missing ? Severity::warning : Severity::fatal,
@@ -124,7 +124,7 @@ Prepared prepare(const Options& options, const std::optional<base::Identity>& id
   return prepared;
 }
 
-std::string describe(const base::Users* users, const Certificates* certificates) {
+std::string describe(const users::Users* users, const Certificates* certificates) {
   std::string text;
   if (users != nullptr) text = std::to_string(users->size()) + (users->size() == 1 ? " user" : " users");
   const std::string certificate = certificates != nullptr ? describe(*certificates) : "";

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/result.h"
+#include "vncauthproxy/net/handles.h"
 
 namespace vncauthproxy::net {
 

@@ -16,7 +16,9 @@
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/base/process.h"
 #include "vncauthproxy/base/secret_input.h"
-#include "vncauthproxy/base/users.h"
+#include "vncauthproxy/users/crypt_hash.h"
+#include "vncauthproxy/users/users.h"
+#include "vncauthproxy/users/users_edit.h"
 
 namespace vncauthproxy::passwd {
 namespace {
@@ -152,7 +154,7 @@ std::optional<int> check(const Arguments& arguments) {
   if (arguments.password && arguments.from_stdin)
     return usage_error("--password and --stdin exclude each other");
   const bool changes = arguments.action == Action::set || arguments.action == Action::remove;
-  if (changes && !base::valid_user_name(arguments.user)) {
+  if (changes && !users::valid_user_name(arguments.user)) {
     complain("the user name must match ^[a-z_][a-z0-9_.@-]{0,30}$");
     return 1;
   }
@@ -161,8 +163,8 @@ std::optional<int> check(const Arguments& arguments) {
 
 Result<Secret> given_password(Arguments& arguments) {
   if (arguments.password) return std::move(*arguments.password);
-  return arguments.from_stdin ? base::read_secret_line(STDIN_FILENO, base::kMaxPasswordBytes)
-                              : ask_password("Password: ", base::kMaxPasswordBytes);
+  return arguments.from_stdin ? base::read_secret_line(STDIN_FILENO, users::kMaxPasswordBytes)
+                              : ask_password("Password: ", users::kMaxPasswordBytes);
 }
 
 Result<Secret> get_password(Arguments& arguments) {
@@ -174,7 +176,7 @@ Result<Secret> get_password(Arguments& arguments) {
 }
 
 int edit(const Arguments& arguments, std::string_view hash) {
-  const auto edited = base::edit_users_file(arguments.file, arguments.user, hash, arguments.dry_run);
+  const auto edited = users::edit_users_file(arguments.file, arguments.user, hash, arguments.dry_run);
   if (!edited) {
     complain(edited.error().detail);
     return 1;
@@ -187,12 +189,12 @@ int edit(const Arguments& arguments, std::string_view hash) {
 }
 
 // As the daemon reads it; its warnings about single lines go to stderr.
-Result<base::Users> load(const std::string& file) {
+Result<users::Users> load(const std::string& file) {
   base::set_log_sink([](base::LogLevel, std::string_view line) { complain(std::string(line)); });
   // Whose file it is matters to the daemon, which may be another user.
   struct stat status {};
   const bool is_there = ::stat(file.c_str(), &status) == 0;
-  return base::Users::load(file, is_there ? status.st_uid : ::geteuid());
+  return users::Users::load(file, is_there ? status.st_uid : ::geteuid());
 }
 
 int list(const Arguments& arguments) {
@@ -222,7 +224,7 @@ int verify(const Arguments& arguments, const Secret& password) {
 }
 
 int set(const Arguments& arguments, const Secret& password) {
-  const Result<std::string> hash = base::hash_password(password);
+  const Result<std::string> hash = users::hash_password(password);
   if (hash) return edit(arguments, *hash);
   complain(hash.error().detail);
   return 1;

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "proto/json_fields.h"
-#include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/log.h"
 #include "vncauthproxy/base/utf8.h"
 #include "vncauthproxy/proto/vnc_auth.h"

@@ -9,10 +9,10 @@
 #include <string>
 #include <string_view>
 
-#include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/result.h"
 #include "vncauthproxy/base/secret.h"
 #include "vncauthproxy/proto/control.h"
+#include "vncauthproxy/proto/handles.h"
 
 namespace vncauthproxy::proto {
 

@@ -5,9 +5,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include "vncauthproxy/base/handles.h"
-#include "vncauthproxy/base/process.h"
 #include "vncauthproxy/base/utf8.h"
+#include "vncauthproxy/proto/handles.h"
 
 namespace vncauthproxy::proto {
 namespace {

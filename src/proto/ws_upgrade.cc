@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/proto/base64.h"
+#include "vncauthproxy/proto/handles.h"
 
 namespace vncauthproxy::proto {
 namespace {

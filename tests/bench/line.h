@@ -12,7 +12,7 @@
 #include <string_view>
 
 #include "vncauthproxy/base/fd.h"
-#include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/net/handles.h"
 #include "ws_frames.h"
 
 namespace vncauthproxy::bench {

@@ -51,9 +51,9 @@
 #include "fleet.h"
 #include "process_tree.h"
 #include "vncauthproxy/base/clock.h"
-#include "vncauthproxy/base/handles.h"
-#include "vncauthproxy/base/users.h"
+#include "vncauthproxy/proto/handles.h"
 #include "vncauthproxy/proto/vnc_auth.h"
+#include "vncauthproxy/users/crypt_hash.h"
 
 namespace vncauthproxy::bench {
 namespace {
@@ -428,7 +428,7 @@ Json login(Arguments& arguments) {
   std::vector<double> crypt;
   const auto time_crypt = [&crypt] {
     const Clock::time_point start = Clock::now();
-    if (!base::hash_password(base::Secret(kUserPassword))) die("no hash");
+    if (!users::hash_password(base::Secret(kUserPassword))) die("no hash");
     crypt.push_back(microseconds(Clock::now() - start));
   };
   const SetUp::Outcome outcome = SetUp(scene.loop, scene.route, users, 2, time_crypt).run(2 * users, 1);
@@ -546,7 +546,7 @@ Json users(Arguments& arguments) {
   arguments.all_taken();
   std::ofstream file(path);
   for (unsigned i = 0; i < count; ++i) {
-    const base::Result<std::string> hash = base::hash_password(base::Secret(kUserPassword));
+    const base::Result<std::string> hash = users::hash_password(base::Secret(kUserPassword));
     if (!hash) die("%s", hash.error().detail.c_str());
     file << user_name(i) << ':' << *hash << '\n';
   }

@@ -11,6 +11,7 @@
 
 #include "backend.h"
 #include "vncauthproxy/base/secret.h"
+#include "vncauthproxy/proto/handles.h"
 #include "vncauthproxy/proto/vnc_auth.h"
 
 namespace vncauthproxy::bench {

@@ -26,7 +26,8 @@
 #include "tests/support/fake_viewer.h"
 #include "tests/support/program.h"
 #include "tests/support/socket.h"
-#include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/net/handles.h"
+#include "vncauthproxy/proto/handles.h"
 #include "vncauthproxy/proto/vnc_auth.h"
 
 #include "tests/support/checks.h"

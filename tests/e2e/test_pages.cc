@@ -16,6 +16,7 @@
 
 #include "tests/support/pattern.h"
 #include "tests/support/ws_stage.h"
+#include "vncauthproxy/proto/handles.h"
 
 namespace vncauthproxy::testing {
 namespace {

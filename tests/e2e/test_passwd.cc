@@ -20,7 +20,7 @@
 #include "tests/support/program.h"
 #include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/secret.h"
-#include "vncauthproxy/base/users.h"
+#include "vncauthproxy/users/users.h"
 
 #include "tests/support/checks.h"
 
@@ -43,7 +43,7 @@ struct Fixture : Checks {
   }
   std::string text() const { return read_file(path); }
   bool login(const std::string& user, const std::string& password) const {
-    const auto users = base::Users::load(path);
+    const auto users = users::Users::load(path);
     return users && users->verify(user, base::Secret(password));
   }
   size_t files() const {

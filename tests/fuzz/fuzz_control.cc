@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "tests/fuzz/cuts.h"
-#include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/proto/control.h"
+#include "vncauthproxy/proto/handles.h"
 
 namespace vncauthproxy::proto {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "tests/support/program.h"
 #include "tests/support/socket.h"
-#include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/proto/handles.h"
 
 namespace vncauthproxy::testing {
 

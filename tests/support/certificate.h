@@ -9,7 +9,7 @@
 
 #include <string>
 
-#include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/net/handles.h"
 
 namespace vncauthproxy::testing {
 

@@ -14,8 +14,8 @@
 #include <map>
 #include <stdexcept>
 
-#include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/secret.h"
+#include "vncauthproxy/proto/handles.h"
 
 namespace vncauthproxy::testing {
 namespace {

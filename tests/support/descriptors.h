@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/base/handle.h"
 
 namespace vncauthproxy::testing {
 

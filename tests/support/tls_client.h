@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "tests/support/peer.h"
-#include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/net/handles.h"
 
 namespace vncauthproxy::testing {
 

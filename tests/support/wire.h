@@ -12,7 +12,7 @@
 #include <string_view>
 
 #include "tests/support/socket.h"
-#include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/net/handles.h"
 
 namespace vncauthproxy::testing {
 

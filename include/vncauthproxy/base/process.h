@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What a Unix daemon does with its own process: detach, hold its pid file, give up privileges, bound itself.
+// What a Unix daemon does with its own process: detach, bound itself, keep others from looking into it.
 #pragma once
 
 #include <sys/resource.h>
-#include <sys/types.h>
-
-#include <string>
 
 #include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/result.h"
@@ -41,44 +38,5 @@ class Readiness {
  private:
   Fd parent_;
 };
-
-// Opens or makes a file that only this program writes to, `what` naming it in errors. Denied are symbolic
-// links, what is no regular file, and a file with a second name. The caller knows that its folder is not
-// writable by everybody.
-Result<Fd> open_own_file(const std::string& path, const char* what);
-
-// Locked for as long as this lives (flock), in this process or in a child that inherited it: a worker drops
-// its copy. Holds the pid of the process that called create(). A file without a lock is stale and taken over;
-// a held lock is in_use, with the holder's pid in the text. Denied are symbolic links, what is no regular
-// file or has a second name, and folders that everybody may write to. An empty path is no file.
-class PidFile {
- public:
-  PidFile() = default;  // no file
-  static Result<PidFile> create(const std::string& path);
-  // What create() would refuse, but for a lock that is held, without making or touching the file.
-  static Result<void> check(const std::string& path);
-  // After detach(), or whenever the pid has changed.
-  Result<void> write_pid();
-  // Unlinks the file if it still holds this process's pid; empties it where the folder does not allow that.
-  // Only on a daemon's own way out; a destructor never does it.
-  void remove();
-
- private:
-  Fd file_;
-  std::string path_;
-};
-
-struct Identity {
-  uid_t uid;
-  gid_t gid;
-};
-Result<gid_t> find_group(const std::string& group);  // by name or number
-// Looks up user and group, by name or number (group "": the user's own). Errors are sentences for the
-// operator.
-Result<Identity> find_identity(const std::string& user, const std::string& group);
-// For good: no supplementary groups, gid, uid, no capabilities (those three verified, and that there is no
-// way back), then PR_SET_NO_NEW_PRIVS and forbid_inspection(). As uid 0, for an operator who insists, the
-// capabilities stay. Every failure is an Error; the caller must not run on.
-Result<void> become(const Identity& identity);
 
 }  // namespace vncauthproxy::base

@@ -10,7 +10,7 @@
 #include <functional>
 
 #include "vncauthproxy/base/fd.h"
-#include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/net/handles.h"
 
 namespace vncauthproxy::net {
 

@@ -11,7 +11,7 @@
 
 #include "vncauthproxy/base/bytes.h"
 #include "vncauthproxy/base/fd.h"
-#include "vncauthproxy/base/handles.h"
+#include "vncauthproxy/net/handles.h"
 #include "vncauthproxy/net/tls.h"
 
 namespace vncauthproxy::net {

@@ -7,9 +7,9 @@
 
 #include <string>
 
-#include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/base/result.h"
 #include "vncauthproxy/base/secret.h"
+#include "vncauthproxy/net/handles.h"
 
 namespace vncauthproxy::net {
 

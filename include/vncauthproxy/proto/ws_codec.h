@@ -17,8 +17,8 @@
 #include <string_view>
 
 #include "vncauthproxy/base/bytes.h"
-#include "vncauthproxy/base/handles.h"
 #include "vncauthproxy/proto/base64.h"
+#include "vncauthproxy/proto/handles.h"
 
 namespace vncauthproxy::proto {
 

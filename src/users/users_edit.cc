@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Rewriting the users file. Writers exclude each other by a lock on a file of its own, FILE.lock: a lock on
+// Writers exclude each other by a lock on a file of its own, FILE.lock: a lock on
 // FILE itself would be lost with the rename. The new text goes to a file beside it, is brought to disk and
 // renamed over FILE, so that a reader sees the old file or the new one, and so does whoever boots after a
 // crash.
@@ -18,12 +18,21 @@
 #include <span>
 #include <utility>
 
-#include "base/text_line.h"
 #include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/log.h"
-#include "vncauthproxy/base/users.h"
+#include "vncauthproxy/base/text_line.h"
+#include "vncauthproxy/users/users.h"
+#include "vncauthproxy/users/users_edit.h"
 
-namespace vncauthproxy::base {
+namespace vncauthproxy::users {
+
+using base::Error;
+using base::ErrorCode;
+using base::Fd;
+using base::Result;
+using base::Secret;
+using base::SecretPages;
+
 namespace {
 
 constexpr std::chrono::seconds kLockPatience{30};
@@ -32,8 +41,8 @@ constexpr const char* kDaemonGroup = "vncauthproxy";
 
 Error failure(const std::string& name, const char* what) {
   const int code = errno;
-  const std::string text = escape(name) + ": cannot " + what;
-  return system_error(code, {text});
+  const std::string text = base::escape(name) + ": cannot " + what;
+  return base::system_error(code, {text});
 }
 
 // The folder is opened once, everything else happens relative to it.
@@ -61,7 +70,7 @@ Result<Place> locate(const std::string& path) {
   if (!real && errno == ENOENT) {
     struct stat status;
     if (::lstat(path.c_str(), &status) == 0)
-      return Error{ErrorCode::invalid, escape(path) + ": a symbolic link that leads nowhere"};
+      return Error{ErrorCode::invalid, base::escape(path) + ": a symbolic link that leads nowhere"};
     const size_t slash = path.rfind('/');
     const std::string folder = slash == path.npos ? "." : path.substr(0, slash + 1);
     real = real_path(folder);
@@ -70,7 +79,7 @@ Result<Place> locate(const std::string& path) {
   if (!real) return failure(path, "be found");
   const size_t slash = real->rfind('/');
   Place place{Fd(), real->substr(slash + 1), path};
-  if (place.name.empty()) return Error{ErrorCode::invalid, escape(path) + ": not the name of a file"};
+  if (place.name.empty()) return Error{ErrorCode::invalid, base::escape(path) + ": not the name of a file"};
   place.folder.reset(::open(real->substr(0, slash + 1).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!place.folder) return failure(path, "open its folder");
   return place;
@@ -95,7 +104,7 @@ class EditLock {
         ::poll(nullptr, 0, kLockRetryMs);
       }
     }
-    return Error{ErrorCode::in_use, escape(place.lock_name()) + ": another program keeps it locked"};
+    return Error{ErrorCode::in_use, base::escape(place.lock_name()) + ": another program keeps it locked"};
   }
   void release() {
     ::unlinkat(place_->folder.get(), place_->lock_name().c_str(), 0);
@@ -128,9 +137,10 @@ Result<Old> read_old(const Place& place) {
   if (!file && errno == ENOENT) return Old{};
   struct stat status;
   if (!file || ::fstat(file.get(), &status) != 0) return failure(place.path, "be read");
-  if (!S_ISREG(status.st_mode)) return Error{ErrorCode::invalid, escape(place.path) + ": not a regular file"};
+  if (!S_ISREG(status.st_mode))
+    return Error{ErrorCode::invalid, base::escape(place.path) + ": not a regular file"};
   const SecretPages pages(kMaxUsersFileBytes + 1);
-  const Result<size_t> size = read_to_end(file.get(), pages.room(), place.path);
+  const Result<size_t> size = base::read_to_end(file.get(), pages.room(), place.path);
   if (!size) return size.error();
   return Old{status, Secret({pages.room().data(), *size})};
 }
@@ -148,7 +158,7 @@ class SecretText {
 };
 
 bool is_line_of(std::string_view line, std::string_view user) {
-  const std::string_view text = without_blanks(line);
+  const std::string_view text = base::without_blanks(line);
   return text.size() > user.size() && text.starts_with(user) && text[user.size()] == ':';
 }
 
@@ -160,7 +170,7 @@ Result<UsersEdit> apply(std::string_view old, std::string_view user, std::string
       text.append(part);
   };
   bool found = false;
-  old = without_byte_order_mark(old);
+  old = base::without_byte_order_mark(old);
   while (!old.empty()) {
     const std::string_view line = old.substr(0, old.find('\n') == old.npos ? old.size() : old.find('\n') + 1);
     old.remove_prefix(line.size());
@@ -265,4 +275,4 @@ Result<UsersEdit> edit_users_file(const std::string& path, std::string_view user
   return edited;
 }
 
-}  // namespace vncauthproxy::base
+}  // namespace vncauthproxy::users

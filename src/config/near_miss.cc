@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "base/near_miss.h"
+#include "config/near_miss.h"
 
 #include <algorithm>
 #include <numeric>
 #include <utility>
 
-namespace vncauthproxy::base {
+namespace vncauthproxy::config {
+
 namespace {
 
 constexpr size_t kMaxSlips = 2;
@@ -64,4 +65,4 @@ std::string near_miss(std::string_view word, const std::vector<std::string>& nam
   return nearest;
 }
 
-}  // namespace vncauthproxy::base
+}  // namespace vncauthproxy::config

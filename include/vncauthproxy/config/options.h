@@ -13,7 +13,7 @@
 #include "vncauthproxy/base/address.h"
 #include "vncauthproxy/base/result.h"
 
-namespace vncauthproxy::base {
+namespace vncauthproxy::config {
 
 // Names of files are absolute (a relative one counts from the folder the program was started in): the daemon
 // reads them again after it went to /.
@@ -37,7 +37,7 @@ struct Options {
   std::vector<std::string> vncap_listen;             // "ADDRESS:PORT" or kUnixPrefix and a path
   bool vncap_insecure = false;
   unsigned max_pending = 0, max_pending_per_address = 0;
-  std::vector<Network> exempt_networks;  // from the second of these, and from the delay of wrong logins
+  std::vector<base::Network> exempt_networks;  // from the second of these, and from the delay of wrong logins
   std::chrono::milliseconds vncap_backend_timeout{};
   std::string flash_policy_listen;  // "ADDRESS:PORT"; empty: none
 
@@ -96,4 +96,4 @@ CommandLine read_command_line(int argc, char* const argv[]);
 std::string help_text();   // what --help prints: per option "  -p, --min-port=PORT", below it what it does
 std::string usage_line();  // the first line of it, without its end
 
-}  // namespace vncauthproxy::base
+}  // namespace vncauthproxy::config

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "vncauthproxy/base/options.h"
+#include "vncauthproxy/config/options.h"
 
 #include <getopt.h>
 #include <sys/stat.h>
@@ -20,15 +20,21 @@
 #include <system_error>
 #include <utility>
 
-#include "base/config_lines.h"
-#include "base/near_miss.h"
-#include "base/text_line.h"
+#include "config/config_lines.h"
+#include "config/near_miss.h"
 #include "folders.h"
 #include "vncauthproxy/base/address.h"
 #include "vncauthproxy/base/clock.h"
 #include "vncauthproxy/base/log.h"
+#include "vncauthproxy/base/text_line.h"
 
-namespace vncauthproxy::base {
+namespace vncauthproxy::config {
+
+using base::Error;
+using base::ErrorCode;
+using base::Network;
+using base::Result;
+
 namespace {
 
 using Outcome = CommandLine::Outcome;
@@ -93,16 +99,16 @@ Result<void> file_or_none(Options& options, const std::string& value) {
 // A file, "" for syslog, "-" for stderr, or the socket of another system logger.
 Result<void> log_target(Options& options, const std::string& value) {
   if (value == "-") return text<&Options::log>(options, value);
-  if (!value.starts_with(kSyslogPrefix)) return file_or_none<&Options::log>(options, value);
-  const std::string path = value.substr(kSyslogPrefix.size());
+  if (!value.starts_with(base::kSyslogPrefix)) return file_or_none<&Options::log>(options, value);
+  const std::string path = value.substr(base::kSyslogPrefix.size());
   if (path.empty()) return bad("names no path");
   Result<std::string> found = absolute(path);
   if (!found) return found.error();
-  return text<&Options::log>(options, std::string(kSyslogPrefix) + *found);
+  return text<&Options::log>(options, std::string(base::kSyslogPrefix) + *found);
 }
 
 Result<void> check_host_and_port(const std::string& value) {
-  const Result<HostAndPort> parts = parse_host_and_port(value);
+  const Result<base::HostAndPort> parts = base::parse_host_and_port(value);
   if (!parts) return parts.error();
   return {};
 }
@@ -117,7 +123,7 @@ Result<void> endpoint_or_none(Options& options, const std::string& value) {
 // A host name or an address as others write it: the port is another one each time.
 template <std::string Options::*member>
 Result<void> host_or_none(Options& options, const std::string& value) {
-  const bool is_address = parse_network(value) && value.find('/') == std::string::npos;
+  const bool is_address = base::parse_network(value) && value.find('/') == std::string::npos;
   const auto is_blank = [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '\x7f'; };
   if (std::any_of(value.begin(), value.end(), is_blank)) return bad("has a blank in it");
   if (!is_address && value.find_first_of("[]") != std::string::npos)
@@ -149,9 +155,9 @@ Result<void> more_vncap(Options& options, const std::string& value) {
 Result<void> more_exempt(Options& options, const std::string& value) {
   for (size_t begin = 0; begin < value.size();) {
     const size_t end = std::min(value.find(',', begin), value.size());
-    const std::string text(without_blanks(std::string_view(value).substr(begin, end - begin)));
-    Result<Network> network = parse_network(text);
-    if (!network) return bad("holds \"" + escape(text) + "\", which " + network.error().detail);
+    const std::string text(base::without_blanks(std::string_view(value).substr(begin, end - begin)));
+    Result<Network> network = base::parse_network(text);
+    if (!network) return bad("holds \"" + base::escape(text) + "\", which " + network.error().detail);
     options.exempt_networks.push_back(*network);
     begin = end + 1;
   }
@@ -207,7 +213,7 @@ std::optional<std::chrono::milliseconds> decimal_seconds(const std::string& valu
   char* stop = nullptr;
   const double seconds = std::strtod(value.c_str(), &stop);
   if (*stop != '\0' || seconds > kMaxSeconds) return std::nullopt;
-  return to_milliseconds(seconds);
+  return base::to_milliseconds(seconds);
 }
 
 template <std::chrono::milliseconds Options::*member>
@@ -430,7 +436,7 @@ const Row* row_of_code(int code) {
 }
 
 std::string quoted(const std::string& value) {
-  return '"' + escape(value) + '"';
+  return '"' + base::escape(value) + '"';
 }
 
 Result<void> apply(const Row& row, const std::string& value, Options& options) {
@@ -491,8 +497,8 @@ std::string unknown_long_option(std::string_view argument) {
   for (const Row& row : kRows)
     if (name.size() > 2 && std::string_view(row.name).starts_with(name.substr(2)))
       candidates += (candidates.empty() ? ": --" : ", --") + std::string(row.name);
-  if (!candidates.empty()) return escape(name) + " is ambiguous" + candidates;
-  return "there is no option " + escape(name) + suggestion(name);
+  if (!candidates.empty()) return base::escape(name) + " is ambiguous" + candidates;
+  return "there is no option " + base::escape(name) + suggestion(name);
 }
 
 std::string option_trouble(int answer, int code, const char* argument) {
@@ -501,7 +507,7 @@ std::string option_trouble(int answer, int code, const char* argument) {
   if (code == 0) return unknown_long_option(argument);
   if (row != nullptr) return "--" + std::string(row->name) + " takes no value";
   const char letter = static_cast<char>(code);
-  return "there is no option -" + escape({&letter, 1});
+  return "there is no option -" + base::escape({&letter, 1});
 }
 
 // -min-port is read as letters, of which -m is none. getopt_long() is still in the midst of them then.
@@ -596,7 +602,7 @@ Arguments read_arguments(int argc, char* const argv[]) {
 class FileReader {
  public:
   FileReader(const std::set<const Row*>& overruled, Options& options)
-      : overruled_(overruled), options_(options), discarded_(options), file_(escape(options.config)) {}
+      : overruled_(overruled), options_(options), discarded_(options), file_(base::escape(options.config)) {}
 
   // All faults, each with file and line.
   std::vector<std::string> run() {
@@ -770,4 +776,4 @@ std::string help_text() {
   return text + "\nSee vncauthproxy(8) and vncauthproxy.conf(5).\n";
 }
 
-}  // namespace vncauthproxy::base
+}  // namespace vncauthproxy::config

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Loading the users file and checking logins. The text of the file is read into SecretPages and never copied:
 // entries are offsets into it, and each hash is ended there by a NUL, as crypt(3) wants it.
-#include "vncauthproxy/base/users.h"
+#include "vncauthproxy/users/users.h"
 
 #include <sys/stat.h>
 
@@ -11,12 +11,20 @@
 #include <unordered_map>
 #include <utility>
 
-#include "base/crypt_hash.h"
-#include "base/text_line.h"
 #include "vncauthproxy/base/fd.h"
 #include "vncauthproxy/base/log.h"
+#include "vncauthproxy/base/text_line.h"
+#include "vncauthproxy/users/crypt_hash.h"
 
-namespace vncauthproxy::base {
+namespace vncauthproxy::users {
+
+using base::Error;
+using base::ErrorCode;
+using base::OpenedFile;
+using base::Result;
+using base::Secret;
+using base::SecretPages;
+
 namespace {
 
 // Warnings of one file; a file of garbage must not fill the log.
@@ -28,7 +36,7 @@ Result<void> check_trusted(const struct stat& status, const std::string& name, u
   if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
     return Error{ErrorCode::denied, name + ": writable by group or others"};
   if ((status.st_mode & S_IROTH) != 0)
-    log_warning("%s: readable by everybody; take that right away (chmod o-r)", name.c_str());
+    base::log_warning("%s: readable by everybody; take that right away (chmod o-r)", name.c_str());
   return {};
 }
 
@@ -46,14 +54,14 @@ class UsersLoader {
 
   void run(size_t size) {
     const std::string_view all(users_.text_.room().data(), size);
-    std::string_view rest = without_byte_order_mark(all);
+    std::string_view rest = base::without_byte_order_mark(all);
     for (size_t number = 1; !rest.empty(); ++number) {
       const std::string_view text = rest.substr(0, rest.find('\n'));
       rest.remove_prefix(std::min(text.size() + 1, rest.size()));
-      line(number, without_blanks(text));
+      line(number, base::without_blanks(text));
     }
     if (faults_ > kMaxLineWarnings)
-      log_warning("%s: %zu more lines with faults", name_.c_str(), faults_ - kMaxLineWarnings);
+      base::log_warning("%s: %zu more lines with faults", name_.c_str(), faults_ - kMaxLineWarnings);
     keep_usable_lines();
   }
 
@@ -84,7 +92,7 @@ class UsersLoader {
     known->second = found;
   }
   void complain(size_t number, const std::string& what) {
-    if (++faults_ <= kMaxLineWarnings) log_warning("%s:%zu: %s", name_.c_str(), number, what.c_str());
+    if (++faults_ <= kMaxLineWarnings) base::log_warning("%s:%zu: %s", name_.c_str(), number, what.c_str());
   }
 
   void keep_usable_lines() {
@@ -118,17 +126,17 @@ class UsersLoader {
 Users::Users() : dummy_hash_(make_dummy_hash()) {}
 
 Result<Users> Users::load(const std::string& path, uid_t owner) {
-  const Result<OpenedFile> file = open_regular_file(path);
+  const Result<OpenedFile> file = base::open_regular_file(path);
   if (!file) return file.error();
-  const std::string name = escape(path);
+  const std::string name = base::escape(path);
   if (const Result<void> trusted = check_trusted(file->status, name, owner); !trusted) return trusted.error();
   Users users;
   // One byte more than is allowed takes the NUL of the last line.
   users.text_ = SecretPages(kMaxUsersFileBytes + 1);
-  const Result<size_t> size = read_to_end(file->fd.get(), users.text_.room(), path);
+  const Result<size_t> size = base::read_to_end(file->fd.get(), users.text_.room(), path);
   if (!size) return size.error();
   UsersLoader(users, name).run(*size);
-  if (users.size() == 0) log_warning("%s: no users defined: every login will be refused", name.c_str());
+  if (users.size() == 0) base::log_warning("%s: no users defined: every login will be refused", name.c_str());
   return users;
 }
 
@@ -157,8 +165,17 @@ bool Users::verify(std::string_view user, const Secret& password) const {
     crypt("", dummy_hash_.c_str());  // refused without work: do it all the same
     return false;
   }
-  const bool equal = equal_secrets(output, stored);
+  const bool equal = base::equal_secrets(output, stored);
   return equal && found != nullptr;
 }
 
-}  // namespace vncauthproxy::base
+bool valid_user_name(std::string_view user) {
+  const auto is_start = [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; };
+  const auto may_follow = [&](char c) {
+    return is_start(c) || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '@';
+  };
+  return !user.empty() && user.size() <= 31 && is_start(user[0]) &&
+         std::all_of(user.begin(), user.end(), may_follow);
+}
+
+}  // namespace vncauthproxy::users

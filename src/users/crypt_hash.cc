@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The kinds of crypt(5) that are accepted. A hash is read by the grammar of its kind before crypt(3) ever
 // sees it: what crypt(3) would refuse at once, or spend seconds on, never gets into a table of users.
-#include "base/crypt_hash.h"
+#include "vncauthproxy/users/crypt_hash.h"
 
 #include <crypt.h>
 
@@ -10,9 +10,14 @@
 #include <optional>
 #include <span>
 
-#include "vncauthproxy/base/users.h"
+namespace vncauthproxy::users {
 
-namespace vncauthproxy::base {
+using base::Error;
+using base::ErrorCode;
+using base::Result;
+using base::Secret;
+using base::SecretPages;
+
 namespace {
 
 // crypt(3)'s digits, in the order of their values.
@@ -167,7 +172,7 @@ Result<HashKind> parse_md5(std::string_view hash, std::string_view rest) {
 
 std::string random_digits(size_t size) {
   std::string digits;
-  while (digits.size() < size) digits += kDigits[random_below(static_cast<uint32_t>(kDigits.size()))];
+  while (digits.size() < size) digits += kDigits[base::random_below(static_cast<uint32_t>(kDigits.size()))];
   return digits;
 }
 
@@ -203,7 +208,7 @@ bool affordable(const HashKind& kind, const Secret& password) {
 }
 
 Crypt::~Crypt() {
-  wipe(crypt_room());
+  base::wipe(crypt_room());
 }
 
 std::string_view Crypt::operator()(const char* password, const char* setting) {
@@ -229,15 +234,6 @@ Result<void> check_hash(std::string_view hash) {
   return {};
 }
 
-bool valid_user_name(std::string_view user) {
-  const auto is_start = [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; };
-  const auto may_follow = [&](char c) {
-    return is_start(c) || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '@';
-  };
-  return !user.empty() && user.size() <= 31 && is_start(user[0]) &&
-         std::all_of(user.begin(), user.end(), may_follow);
-}
-
 Result<std::string> hash_password(const Secret& password) {
   if (password.size() > kMaxPasswordBytes)
     return Error{ErrorCode::too_large, "the password is longer than 511 bytes"};
@@ -250,4 +246,4 @@ Result<std::string> hash_password(const Secret& password) {
   return std::string(hash);
 }
 
-}  // namespace vncauthproxy::base
+}  // namespace vncauthproxy::users

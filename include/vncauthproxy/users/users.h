@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The users file: lines `user:hash`, a hash of crypt(5). Read by the daemon, rewritten by
-// vncauthproxy-passwd.
+// The users file: lines `user:hash`, a hash of crypt(5), as the daemon reads it.
 #pragma once
 
 #include <unistd.h>
@@ -14,10 +13,9 @@
 #include "vncauthproxy/base/result.h"
 #include "vncauthproxy/base/secret.h"
 
-namespace vncauthproxy::base {
+namespace vncauthproxy::users {
 
-inline constexpr size_t kMaxUsersFileBytes = kMaxFileBytes;
-inline constexpr size_t kMaxPasswordBytes = 511;  // libxcrypt takes no more
+inline constexpr size_t kMaxUsersFileBytes = base::kMaxFileBytes;
 
 // The users in force. A loaded table is replaced as a whole. Its text lives in SecretPages: a forked child
 // has none and must not ask.
@@ -30,11 +28,11 @@ class Users {
   // missing (a link that leads nowhere too), invalid (not a regular file), denied (unreadable, owned by
   // somebody other than root or `owner`, writable by group or others), too_large (kMaxUsersFileBytes),
   // system. A start as root passes the uid that the daemon is about to become.
-  static Result<Users> load(const std::string& path, uid_t owner = ::geteuid());
+  static base::Result<Users> load(const std::string& path, uid_t owner = ::geteuid());
 
   // One crypt(3), at most about 50 ms, whatever the outcome; the same work for an unknown user, for a
   // password with a NUL byte and for one that is too long.
-  bool verify(std::string_view user, const Secret& password) const;
+  bool verify(std::string_view user, const base::Secret& password) const;
   size_t size() const { return entries_.size(); }
   std::vector<std::string_view> names() const;  // in the order of the file; loans
 
@@ -47,33 +45,13 @@ class Users {
 
   friend class UsersLoader;
 
-  SecretPages text_;
+  base::SecretPages text_;
   std::vector<Entry> entries_;
   // What an unknown user's password is checked against: random, of this file's commonest kind and cost.
   std::string dummy_hash_;
 };
 
-// True for a hash of a known kind whose cost parameters keep one crypt(3) under 50 ms; else why not, without
-// a piece of the hash. Errors: unsupported (no hash, or of an unknown kind), invalid (malformed), too_large
-// (costs too much).
-Result<void> check_hash(std::string_view hash);
 // A user name as the tools accept it: ^[a-z_][a-z0-9_.@-]{0,30}$.
 bool valid_user_name(std::string_view user);
-// SHA-512 crypt with 16 random salt characters. Errors: too_large (kMaxPasswordBytes), invalid (a NUL byte).
-Result<std::string> hash_password(const Secret& password);
 
-enum class UsersChange { added, updated, removed };
-struct UsersEdit {
-  UsersChange change;
-  Secret text;  // the file's new text
-};
-// The file's new text, made and put in place atomically: other lines, their order, owner, group and mode are
-// kept; further lines of the same user go. `hash` empty removes the user. With `dry_run` nothing is written.
-// A new file is root:vncauthproxy 0640 when root makes it and that group exists, else 0600.
-// Errors: invalid (user name, hash, no regular file), refused (nobody of that name to remove), in_use
-// (another edit did not end within 30 s), too_large, denied (owner cannot be kept), system. After an error
-// the file is as it was. A caller ignores SIGXFSZ, so that a file size limit is an error and no death.
-Result<UsersEdit> edit_users_file(const std::string& path, std::string_view user, std::string_view hash,
-                                  bool dry_run);
-
-}  // namespace vncauthproxy::base
+}  // namespace vncauthproxy::users

@@ -9,7 +9,7 @@
 
 #include "vncauthproxy/base/result.h"
 
-namespace vncauthproxy::base {
+namespace vncauthproxy::config {
 
 struct ConfigLine {
   size_t number = 0;  // from 1
@@ -21,6 +21,6 @@ struct ConfigLine {
 
 // All lines of a file but empty ones and comments. Errors: those of open_for_reading(), invalid (neither a
 // regular file nor a device such as /dev/null), too_large.
-Result<std::vector<ConfigLine>> read_config_lines(const std::string& path);
+base::Result<std::vector<ConfigLine>> read_config_lines(const std::string& path);
 
-}  // namespace vncauthproxy::base
+}  // namespace vncauthproxy::config
