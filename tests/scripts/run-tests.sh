@@ -17,6 +17,9 @@ passed=0
 failed=0
 skipped=0
 
+# Tests bound the memory of a process, and AddressSanitizer keeps what is freed: so much of it, not 256 MiB.
+export ASAN_OPTIONS="quarantine_size_mb=8:${ASAN_OPTIONS:-}"
+
 now() { date +%s%N; }
 
 times=$logs.times
@@ -37,7 +40,7 @@ spent=0
 # ", about 6 min left", or nothing behind the last one. How fast this run is counts the more, the longer it has lasted.
 time_left() {
   [ "$number" -lt $# ] || return 0
-  seconds=$((left / 100 * (spent + 1000) / (foreseen + 1000)))
+  seconds=$((left * (spent + 1000) / (foreseen + 1000) / 100))
   if [ $seconds -ge 90 ]; then echo ", about $(((seconds + 30) / 60)) min left"; else echo ", about $seconds s left"; fi
 }
 
