@@ -55,12 +55,15 @@ struct Flow {
 
   // Sends and checks what goes now, up to `total` bytes in all.
   void move(uint64_t total) {
+    send(total);
+    take();
+  }
+  void send(uint64_t total) {
     if (unsent.empty() && sent.position() < total) {
       unsent.resize(std::min<uint64_t>(65536, total - sent.position()));
       sent.fill({reinterpret_cast<uint8_t*>(unsent.data()), unsent.size()});
     }
     unsent.erase(0, from.send(unsent));
-    take();
   }
   void take() {
     to.pull();
@@ -81,14 +84,23 @@ struct Fixture {
     auto backend_pair = testing::tcp_pair(buffers), viewer_pair = testing::tcp_pair(buffers);
     backend = Peer(std::move(backend_pair.second));
     viewer = Peer(std::move(viewer_pair.second));
-    relay = std::make_unique<Relay>(loop, Backend{std::move(backend_pair.first), bytes(from_backend), {}},
-                                    Link(net::Stream(std::move(viewer_pair.first))), bytes(from_viewer),
-                                    times, [this](std::string why) {
-                                      ++over;
-                                      reason = std::move(why);
-                                    });
+    Link backend_link(net::Stream(std::move(backend_pair.first)));
+    Link viewer_link(net::Stream(std::move(viewer_pair.first)));
+    backend_link.unread(bytes(from_backend));
+    viewer_link.unread(bytes(from_viewer));
+    relay_over({std::move(backend_link), std::move(viewer_link)}, times);
     flow_down = std::make_unique<Flow>(backend, viewer, 7);
     flow_up = std::make_unique<Flow>(viewer, backend, 8);
+  }
+
+  void relay_over(Relay::Ends ends, const RelayTimes& times, Relay::Filter filter = {}) {
+    relay = std::make_unique<Relay>(
+        loop, std::move(ends), times,
+        [this](std::string why) {
+          ++over;
+          reason = std::move(why);
+        },
+        std::move(filter));
   }
 
   bool viewer_gets(std::string_view text) {
@@ -522,6 +534,110 @@ void peers_that_are_gone_already_end_it(Fixture& f) {
   }
 }
 
+// ---- the ends go on elsewhere
+
+// Both peers send all the time and the viewer reads slowly, so that bytes are owed both ways and in the pipe
+// whenever the ends change hands.
+void ends_that_change_hands_lose_no_byte(Fixture& f) {
+  f.make("early ", "early ", 65536);
+  const bool early = f.viewer_gets("early ") && f.backend_gets("early ");
+  f.viewer.got.clear();
+  f.backend.got.clear();
+  uint64_t to_viewer = 0, from_viewer = 0;
+  for (int i = 1; i <= 20; ++i) {
+    const uint64_t goal = static_cast<uint64_t>(i) * 256 * 1024;
+    run_until(f.loop, [&] {
+      f.flow_down->move(8 * kMiB);
+      f.flow_up->move(8 * kMiB);
+      return f.flow_down->expected.position() >= goal && f.flow_up->expected.position() >= goal;
+    });
+    // The peers send on and read nothing.
+    for (int turns = 0; turns < 3; ++turns) {
+      f.flow_down->send(8 * kMiB);
+      f.flow_up->send(8 * kMiB);
+      testing::turn(f.loop);
+    }
+    to_viewer += f.relay->to_viewer();
+    from_viewer += f.relay->from_viewer();
+    Relay::Ends ends = f.relay->release();
+    f.relay_over(std::move(ends), {});
+  }
+  const bool rest = run_until(
+      f.loop,
+      [&] {
+        f.flow_down->move(8 * kMiB);
+        f.flow_up->move(8 * kMiB);
+        return f.flow_down->done(8 * kMiB) && f.flow_up->done(8 * kMiB);
+      },
+      seconds(60));
+  to_viewer += f.relay->to_viewer();
+  from_viewer += f.relay->from_viewer();
+  assert_true(early);
+  assert_true(rest);
+  assert_int_equal(to_viewer, 8 * kMiB + 6);
+  assert_int_equal(from_viewer, 8 * kMiB + 6);
+  assert_int_equal(f.over, 0);
+}
+
+// What is in the pipe and in nobody's socket.
+void a_full_pipe_changes_hands(Fixture& f) {
+  f.make({}, {}, 65536);
+  const uint64_t sent = f.fill_up();
+  const unsigned pipes = count_descriptors("pipe:");
+  Relay::Ends ends = f.relay->release();
+  const bool owed = ends.viewer.owes();
+  f.relay.reset();
+  const unsigned pipes_after = count_descriptors("pipe:");
+  f.relay_over(std::move(ends), {});
+  const bool all = f.viewer_drains(sent);
+  assert_true(owed);
+  assert_int_equal(pipes_after, pipes - 2);
+  assert_true(all);
+}
+
+void another_viewer_goes_on_with_the_backend(Fixture& f) {
+  f.make();
+  f.backend.send_all("for the first");
+  const bool first = f.viewer_gets("for the first");
+  Relay::Ends ends = f.relay->release();
+  f.relay.reset();
+  auto pair = testing::tcp_pair();
+  f.viewer = Peer(std::move(pair.second));
+  f.relay_over({std::move(ends.backend), Link(net::Stream(std::move(pair.first)))}, {});
+  f.backend.send_all("for the second");
+  const bool second = f.viewer_gets("for the second");
+  f.viewer.send_all("thanks");
+  const bool thanked = f.backend_gets("thanks");
+  assert_true(first);
+  assert_true(second);
+  assert_true(thanked);
+}
+
+// ---- a filter
+
+void a_filter_changes_what_the_backend_gets(Fixture& f) {
+  auto backend_pair = testing::tcp_pair(), viewer_pair = testing::tcp_pair();
+  f.backend = Peer(std::move(backend_pair.second));
+  f.viewer = Peer(std::move(viewer_pair.second));
+  static std::vector<uint8_t> kept;
+  f.relay_over(
+      {Link(net::Stream(std::move(backend_pair.first))), Link(net::Stream(std::move(viewer_pair.first)))}, {},
+      [](base::Bytes from_viewer) {
+        kept.clear();
+        for (const uint8_t byte : from_viewer)
+          if (byte != 'x') kept.push_back(byte);
+        return base::Bytes(kept);
+      });
+  f.viewer.send_all("xxxx");  // nothing is left of these
+  f.viewer.send_all("axbxc");
+  const bool filtered = f.backend_gets("abc");
+  f.backend.send_all("axbxc");
+  const bool other_way = f.viewer_gets("axbxc");
+  assert_true(filtered);
+  assert_true(other_way);
+  assert_int_equal(f.relay->from_viewer(), 9);
+}
+
 // ---- stop
 
 void stop_delivers_and_ends(Fixture& f) {
@@ -617,6 +733,10 @@ int main() {
       TEST(Fixture, a_reset_by_the_viewer_in_bulk_ends_the_session),
       TEST(Fixture, a_reset_by_the_backend_ends_the_session),
       TEST(Fixture, peers_that_are_gone_already_end_it),
+      TEST(Fixture, ends_that_change_hands_lose_no_byte),
+      TEST(Fixture, a_full_pipe_changes_hands),
+      TEST(Fixture, another_viewer_goes_on_with_the_backend),
+      TEST(Fixture, a_filter_changes_what_the_backend_gets),
       TEST(Fixture, stop_delivers_and_ends),
       TEST(Fixture, stop_delivers_what_a_slow_viewer_is_owed),
       TEST(Fixture, stop_keeps_its_time),

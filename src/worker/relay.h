@@ -1,43 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Two ends of a session, bytes both ways, back-pressure, counts; nothing else. The one place that exists for
-// speed, so it works on plain descriptors, level-triggered, one move a turn or a few full ones: pumping until
-// EAGAIN takes the bytes in smaller pieces and costs almost twice as much (measured in the design).
+// Moves bytes both ways between the two links of a session, with back-pressure, counts them, and does nothing
+// else. This is the one place that exists for speed: it watches plain descriptors, level-triggered, and makes
+// one move in a turn, or a few full ones. To read until EAGAIN takes the bytes in smaller pieces and costs
+// almost twice as much (measured in the design).
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
-#include <vector>
 
-#include "vncauthproxy/base/secret.h"
 #include "vncauthproxy/net/loop.h"
 #include "vncauthproxy/net/unacknowledged.h"
-#include "worker/backend_side.h"
-#include "worker/link.h"
+#include "worker/bulk.h"
+#include "worker/ending.h"
+#include "worker/peer_link.h"
 
 namespace vncauthproxy::worker {
-
-// Moves bulk from the backend's socket to the viewer's through a pipe, without copying (splice(2)). Pipes are
-// scarce: one is lent by the kernel only while bulk flows, and a large one only to who is fast.
-class Pipe {
- public:
-  bool open();     // false: none of a useful size is to be had
-  void enlarge();  // if the kernel lets us
-  void close();
-  bool is_open() const { return static_cast<bool>(ends_.first); }
-  bool empty() const { return filled_ == 0; }
-  size_t capacity() const { return capacity_; }  // what its pages hold; longer pieces are more
-  net::Io fill(int from);
-  net::Io drain(int to);
-
- private:
-  void resize(int wanted);
-
-  base::FdPair ends_;
-  size_t capacity_ = 0;
-  size_t filled_ = 0;
-};
 
 struct RelayTimes {
   std::chrono::milliseconds ping_interval{};  // 0: a quiet viewer is never asked for a sign of life
@@ -48,35 +28,50 @@ struct RelayTimes {
 
 class Relay {
  public:
-  using Over = std::function<void(std::string reason)>;
-  // `early_input` is what the viewer has sent already. `over` is called once and must not destroy this.
-  Relay(net::Loop& loop, Backend backend, Link viewer, const std::vector<uint8_t>& early_input,
-        const RelayTimes& times, Over over);
+  struct Ends {
+    Link backend, viewer;
+  };
+  using Over = Ending::Over;
+  // Gets the bytes that came from the viewer and returns those that the backend is to get, which it keeps
+  // until the next call.
+  using Filter = std::function<base::Bytes(base::Bytes from_viewer)>;
+  // `over` is called once and must not destroy this. Without a filter the backend gets all.
+  Relay(net::Loop& loop, Ends ends, const RelayTimes& times, Over over, Filter filter = {});
 
   uint64_t to_viewer() const { return to_viewer_; }
   uint64_t from_viewer() const { return from_viewer_; }
   // Delivers what is owed and ends, within `grace`.
   void stop(std::string reason, std::chrono::milliseconds grace);
+  // Gives both ends back, for another relay, before `over` was called; this one does nothing more. Bytes that
+  // were received and not yet sent are owed by the link they were to leave through, so none is lost.
+  Ends release();
 
  private:
+  // One end, and what may still happen at it.
+  struct Side {
+    Side(net::Loop& loop, Link its_link, net::Callback readable, net::Callback writable);
+
+    Link link;
+    net::Watch read, write;
+    bool open = true;       // more may come from it
+    bool finished = false;  // it has got all there is, and knows that no more comes
+    net::Unacknowledged silence;
+  };
+
   // Toward the viewer.
   void backend_readable();
-  void move_bulk();
-  void take_from_backend(std::span<uint8_t> room);
+  void splice_from_backend();
+  void copy_from_backend();
   void viewer_writable();
   bool push_to_viewer();
-  bool viewer_is_owed() const { return !pipe_.empty() || viewer_.owes(); }
-  void settle_viewer();
-  void saw_bulk();
-  void look_again_in(std::chrono::milliseconds time);
-  void bulk_tick();
+  bool viewer_is_owed() const { return !bulk_.pipe().empty() || viewer_.link.owes(); }
+  void update_viewer();
   void life_tick();
 
-  // Toward the backend.
+  // Toward the backend: a person's input, small and rare.
   void viewer_readable();
-  void send_to_backend(base::Bytes bytes);
   void backend_writable();
-  void settle_backend();
+  void update_backend();
   void watch_input();
 
   // An end of stream or a failure of one peer: what the other is owed is still delivered.
@@ -86,49 +81,25 @@ class Relay {
   void viewer_lost(std::string reason);
   void viewer_vanished(std::string reason);
   void backend_vanished(std::string reason);
+  void end_if_finished();
   // Not while nothing moves: sessions at rest have no timer.
   void watch_for_vanished();
   void vanished_tick();
   // A peer that is not read, because the other one takes nothing, cannot show its end by itself.
   void watch_stall();
   void stall_tick();
-  void end_within(std::string reason, std::chrono::milliseconds time);
-  void more_time();
-  void end_if_settled();
-  void end();
-  void out_of_time();
 
-  base::Fd backend_;
-  Link viewer_;
-  Over over_;
-
-  uint64_t to_viewer_ = 0;
-  bool backend_open_ = true;     // more may come from it
-  bool viewer_settled_ = false;  // it has got all there is, and knows
-  Pipe pipe_;
-  base::SecretPages buffer_;  // for bulk, when there is no pipe
-  bool bulk_seen_ = false;    // since the last tick
-  uint64_t fast_from_ = 0;    // to_viewer_ from which on it is fast at the next tick
-
-  uint64_t from_viewer_ = 0;
-  bool viewer_open_ = true;
-  bool backend_settled_ = false;
-  std::vector<uint8_t> owed_to_backend_;
-
-  std::string reason_;  // why it ends, once it does
-  Goodbye goodbye_ = Goodbye::normal;
-  bool stopped_ = false;  // by the master, whose time is final
-  int unsent_ = 0;        // what the kernel still held for the viewer when the time was last up
-  net::Watch backend_read_, backend_write_, viewer_read_, viewer_write_;
-  net::Timer bulk_timer_;
-  net::Timer stall_timer_;
-  bool stall_watched_ = false;
+  Side backend_, viewer_;
+  Filter filter_;
+  Bulk bulk_;
+  Ending ending_;
+  uint64_t to_viewer_ = 0, from_viewer_ = 0;
   RelayTimes times_;
   net::Timer life_timer_;
-  net::Unacknowledged viewer_silence_, backend_silence_;
+  net::Timer stall_timer_;
+  bool stall_watched_ = false;
   net::Timer vanished_timer_;
   bool vanished_watched_ = false;
-  net::Timer end_timer_;
 };
 
 }  // namespace vncauthproxy::worker

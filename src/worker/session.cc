@@ -179,7 +179,9 @@ void Session::relay() {
   handover_.server_password.wipe();
   viewer_->grant();  // a viewer that is gone shows itself at the relay's first read
   relay_since_ = base::Clock::now();
-  relay_ = std::make_unique<Relay>(loop_, std::move(*backend_), std::move(viewer_->link), viewer_->early,
+  Link backend(net::Stream(std::move(backend_->socket)));
+  backend.unread(backend_->early);
+  relay_ = std::make_unique<Relay>(loop_, Relay::Ends{std::move(backend), std::move(viewer_->link)},
                                    RelayTimes{handover_.ws_ping_interval, handover_.ws_timeout},
                                    [this](std::string reason) { end(std::move(reason)); });
   backend_.reset();

@@ -56,27 +56,27 @@ void VerifiedViewer::refuse(std::string_view reason) {
 
 struct ViewerSide::Candidate {
   Candidate(ViewerSide& side, net::Stream stream, const base::Endpoint& from)
-      : door(std::in_place, std::move(stream), side.handover_.type, side.pages_),
+      : transport(std::in_place, std::move(stream), side.handover_.type, side.pages_),
         handshake(side.trials_),
         peer(from),
-        read(side.loop_, door->fd(), net::Watch::For::reading, [&side, this] { side.ready(*this); }),
-        write(side.loop_, door->fd(), net::Watch::For::writing, [&side, this] { side.ready(*this); }),
+        read(side.loop_, transport->fd(), net::Watch::For::reading, [&side, this] { side.ready(*this); }),
+        write(side.loop_, transport->fd(), net::Watch::For::writing, [&side, this] { side.ready(*this); }),
         deadline(side.loop_, [&side, this] { side.out_of_time(*this); }) {}
 
   // Each change is progress, and renews the time allowed.
   unsigned steps() const {
-    return door ? door->milestones() : kThroughTheDoor + static_cast<unsigned>(handshake.stage());
+    return transport ? transport->milestones() : kTransportReady + static_cast<unsigned>(handshake.stage());
   }
   // For who has to go when it gets crowded.
   Progress progress() const {
-    if (!door)
+    if (!transport)
       return static_cast<Progress>(static_cast<int>(Progress::rfb_version) +
                                    static_cast<int>(handshake.stage()));
-    if (browses()) return door->idle() ? Progress::had_its_pages : Progress::asks_for_pages;
-    return door->secured() ? Progress::in_tls : Progress::none;
+    if (browses()) return transport->idle() ? Progress::had_its_pages : Progress::asks_for_pages;
+    return transport->secured() ? Progress::in_tls : Progress::none;
   }
-  bool at_the_password() const { return !door && handshake.stage() == Stage::response; }
-  bool browses() const { return door && door->browses(); }
+  bool at_the_password() const { return !transport && handshake.stage() == Stage::response; }
+  bool browses() const { return transport && transport->browses(); }
   void lose() {
     has_lost = true;
     handshake.forget_trial();
@@ -85,14 +85,14 @@ struct ViewerSide::Candidate {
   // Has the peer taken some of what is on its way since `seen`, which is what was on its way then? What the
   // kernel holds may take a slow network long.
   bool takes_more(size_t& seen) const {
-    const size_t before = std::exchange(seen, door->unacknowledged());
+    const size_t before = std::exchange(seen, transport->unacknowledged());
     return seen > 0 && seen < before;
   }
 
-  static constexpr unsigned kThroughTheDoor = 1U << 30;
+  static constexpr unsigned kTransportReady = 1U << 30;
 
-  std::optional<Door> door;  // until it is open
-  std::optional<Link> link;  // from then on
+  std::optional<ViewerTransport> transport;  // until it is open
+  std::optional<Link> link;                  // from then on
   RfbServer handshake;
   base::Endpoint peer;
   std::array<uint8_t, 256> input;
@@ -141,7 +141,7 @@ void ViewerSide::admit(base::Fd socket, const base::Endpoint& peer) {
   Candidate& candidate = *candidates_.emplace_back(std::make_unique<Candidate>(
       *this, tls_ ? net::Stream(std::move(socket), tls_) : net::Stream(std::move(socket)), peer));
   candidate.read.arm();
-  at_the_door(candidate);  // a plain viewer passes at once
+  advance_transport(candidate);  // a plain viewer passes at once
 }
 
 void ViewerSide::make_room(const base::Endpoint& newcomer) {
@@ -168,35 +168,36 @@ void ViewerSide::out_of_time(Candidate& candidate) {
     if (candidate.takes_more(candidate.seen_by_deadline)) return candidate.deadline.start(kStepTimeout);
     return drop(candidate);  // as a rule a connection that a browser kept for later
   }
-  fail(candidate, {base::ErrorCode::timeout, candidate.door ? candidate.door->delay() : "took too long"});
+  fail(candidate,
+       {base::ErrorCode::timeout, candidate.transport ? candidate.transport->delay() : "took too long"});
 }
 
 void ViewerSide::ready(Candidate& candidate) {
-  if (candidate.door) return at_the_door(candidate);
+  if (candidate.transport) return advance_transport(candidate);
   if (candidate.link->owes() && !candidate.link->flush()) return drop(candidate);
   candidate.write.arm(candidate.link->owes());
   read_handshake(candidate);
 }
 
-void ViewerSide::at_the_door(Candidate& candidate) {
-  const unsigned milestones = candidate.door->milestones();
-  const Door::Step step = candidate.door->advance();
-  if (candidate.browses() && candidate.door->milestones() != milestones) last_page_ = Clock::now();
+void ViewerSide::advance_transport(Candidate& candidate) {
+  const unsigned milestones = candidate.transport->milestones();
+  const ViewerTransport::Step step = candidate.transport->advance();
+  if (candidate.browses() && candidate.transport->milestones() != milestones) last_page_ = Clock::now();
   switch (step) {
-    case Door::Step::waiting:
+    case ViewerTransport::Step::waiting:
       if (port_ == Port::shut && candidate.browses()) return drop(candidate);
       // One of the two: a peer that asks on and does not read would wake us for nothing.
-      candidate.write.arm(candidate.door->wants_write());
+      candidate.write.arm(candidate.transport->wants_write());
       candidate.read.arm(!candidate.write.armed());
       return arm_deadline(candidate);
-    case Door::Step::over: {
-      const std::string& trouble = candidate.door->trouble();
+    case ViewerTransport::Step::over: {
+      const std::string& trouble = candidate.transport->trouble();
       if (!trouble.empty()) note_refused(candidate, trouble);
       return drop(candidate);
     }
-    case Door::Step::open:
-      candidate.link.emplace(candidate.door->take());
-      candidate.door.reset();
+    case ViewerTransport::Step::ready:
+      candidate.link.emplace(candidate.transport->take());
+      candidate.transport.reset();
       candidate.read.arm();
       return greet(candidate);
   }
@@ -306,10 +307,8 @@ void ViewerSide::drop(const Candidate& candidate) {
 }
 
 void ViewerSide::let_in(Candidate& candidate, proto::Verified proof) {
-  VerifiedViewer viewer(
-      proof, std::move(*candidate.link), std::move(candidate.handshake),
-      {candidate.input.begin(), candidate.input.begin() + static_cast<long>(candidate.filled)},
-      candidate.peer);
+  candidate.link->unread(base::Bytes(candidate.input).first(candidate.filled));
+  VerifiedViewer viewer(proof, std::move(*candidate.link), std::move(candidate.handshake), candidate.peer);
   remove(candidate);
   close_port();
   for (const auto& other : candidates_) other->at_the_password() ? other->lose() : refuse(*other, kTooLate);

@@ -20,29 +20,24 @@
 #include "vncauthproxy/net/listener.h"
 #include "vncauthproxy/net/loop.h"
 #include "vncauthproxy/proto/rfb_server.h"
-#include "worker/door.h"
-#include "worker/link.h"
 #include "worker/pages.h"
+#include "worker/peer_link.h"
+#include "worker/viewer_transport.h"
 
 namespace vncauthproxy::worker {
 
 // A viewer that has answered its challenge. Only ViewerSide has the proof that it takes to make one.
 class VerifiedViewer {
  public:
-  VerifiedViewer(proto::Verified, Link its_link, proto::RfbServer its_handshake,
-                 std::vector<uint8_t> its_input, const base::Endpoint& from)
-      : link(std::move(its_link)),
-        handshake(std::move(its_handshake)),
-        early(std::move(its_input)),
-        peer(from) {}
+  VerifiedViewer(proto::Verified, Link its_link, proto::RfbServer its_handshake, const base::Endpoint& from)
+      : link(std::move(its_link)), handshake(std::move(its_handshake)), peer(from) {}
 
   // What is still owed to it: that it is let through, or why not after all. False: it is gone.
   bool grant();
   void refuse(std::string_view reason);
 
-  Link link;
+  Link link;  // what the viewer sent beyond its response is received first
   proto::RfbServer handshake;
-  std::vector<uint8_t> early;  // what it sent beyond its response; goes to the backend first
   base::Endpoint peer;
 };
 
@@ -75,7 +70,7 @@ class ViewerSide {
   void admit(base::Fd socket, const base::Endpoint& peer);
   void make_room(const base::Endpoint& newcomer);
   void ready(Candidate& candidate);
-  void at_the_door(Candidate& candidate);
+  void advance_transport(Candidate& candidate);
   void greet(Candidate& candidate);
   void read_handshake(Candidate& candidate);
   base::Error in_words(const Candidate& candidate, base::Error error) const;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "worker/link.h"
+#include "worker/peer_link.h"
 
 #include <algorithm>
 #include <array>
@@ -18,6 +18,15 @@ namespace {
 // Where frames are read to. On the stack each of its pages would be probed, and stay.
 std::array<uint8_t, 16 * 1024> raw;
 
+// Moves as many bytes as fit from the beginning of `from`. Returns how many.
+size_t take_first(std::vector<uint8_t>& from, std::span<uint8_t> into) {
+  const size_t size = std::min(from.size(), into.size());
+  std::copy_n(from.begin(), size, into.begin());
+  from.erase(from.begin(), from.begin() + static_cast<long>(size));
+  if (from.empty()) from = {};
+  return size;
+}
+
 }  // namespace
 
 Link::Link(net::Stream stream) : stream_(std::move(stream)) {}
@@ -28,21 +37,29 @@ Link::Link(net::Stream stream, WsCodec::Mode mode, base::Bytes early)
       mode_(mode),
       early_(early.begin(), early.end()) {}
 
-// ---- from the viewer
+// ---- from the peer
+
+void Link::unread(base::Bytes rfb) {
+  unread_.insert(unread_.begin(), rfb.begin(), rfb.end());
+}
 
 Io Link::receive(std::span<uint8_t> into) {
-  if (!codec_) return stream_.read(into);
+  if (!unread_.empty()) {
+    const size_t size = take_first(unread_, into);
+    return {IoStatus::ok, size};
+  }
+  return codec_ ? receive_frames(into) : stream_.read(into);
+}
+
+Io Link::receive_frames(std::span<uint8_t> into) {
   if (codec_->input_over()) {
     end_told_ = true;
     return {codec_->failure().code != 0 ? IoStatus::error : IoStatus::end};
   }
   // Unwrapping makes bytes fewer, but for the slack: what fits raw fits unwrapped.
   const size_t most = std::min(raw.size(), into.size() - WsCodec::kDecodeSlack);
-  size_t size = std::min(most, early_.size());
-  if (size > 0) {
-    std::copy_n(early_.begin(), size, raw.begin());
-    early_.erase(early_.begin(), early_.begin() + static_cast<long>(size));
-  } else {
+  size_t size = take_first(early_, std::span(raw).first(most));
+  if (size == 0) {
     const Io io = stream_.read(std::span(raw).first(most));
     if (io.status != IoStatus::ok) return io;
     size = io.count;
@@ -51,11 +68,12 @@ Io Link::receive(std::span<uint8_t> into) {
   const size_t count = codec_->decode(base::Bytes(raw).first(size), into);
   if (!send_control()) return {IoStatus::error};
   if (count > 0) return {IoStatus::ok, count};
-  return codec_->input_over() ? receive(into) : Io{IoStatus::again};
+  return codec_->input_over() ? receive_frames(into) : Io{IoStatus::again};
 }
 
 bool Link::pending() const {
-  return stream_.pending() || !early_.empty() || (codec_ && codec_->input_over() && !end_told_);
+  return stream_.pending() || !unread_.empty() || !early_.empty() ||
+         (codec_ && codec_->input_over() && !end_told_);
 }
 
 std::string Link::trouble() const {
@@ -65,12 +83,22 @@ std::string Link::trouble() const {
   return stream_.trouble();
 }
 
-// ---- to the viewer
+// ---- to the peer
 
 bool Link::send(base::Bytes rfb) {
   if (rfb.empty()) return true;
   if (!codec_) return put(rfb, false);
-  if (codec_->close_queued()) return false;
+  if (in_frame()) {
+    const size_t size = std::min(frame_left_, rfb.size());
+    frame_left_ -= size;
+    if (!put(rfb.first(size), false)) return false;
+    rfb = rfb.subspan(size);
+    if (rfb.empty()) return true;
+  }
+  return !codec_->close_queued() && put_frame(rfb);
+}
+
+bool Link::put_frame(base::Bytes rfb) {
   if (mode_ == WsCodec::Mode::binary)
     return put(proto::frame_header(rfb.size(), proto::WsOpcode::binary).view(), true) && put(rfb, false);
   std::vector<uint8_t> frame(proto::base64_frame_size(rfb.size()));
@@ -97,33 +125,36 @@ bool Link::flush() {
     if (io.status != IoStatus::ok) return io.status == IoStatus::again;
     sent_ += io.count;
   }
-  owed_ = {};  // the memory goes back: a viewer that lagged once should not cost its session for good
+  owed_ = {};  // the memory goes back: a peer that lagged once should not cost its session for good
   sent_ = 0;
   return send_control();
 }
 
-// Pongs, pings and the close go between frames, and only while the viewer takes what we send: one that floods
+// Pongs, pings and the close go between frames, and only while the peer takes what we send: one that floods
 // us with pings and does not read gets one pong in the end.
 bool Link::send_control() {
-  if (!codec_ || !codec_->has_control() || payload_left_ > 0 || owes()) return true;
+  if (!codec_ || !codec_->has_control() || in_frame() || owes()) return true;
   std::array<uint8_t, WsCodec::kMaxControlOutput> room;
   return put(base::Bytes(room).first(codec_->take_control(room)), false);
 }
 
-bool Link::spliceable() const {
+bool Link::can_splice_to() const {
   return !stream_.secure() && (!codec_ || mode_ == WsCodec::Mode::binary);
 }
 
-bool Link::announce(size_t size) {
-  if (!codec_) return true;
-  if (codec_->close_queued()) return false;
-  payload_left_ = size;
-  return put(proto::frame_header(size, proto::WsOpcode::binary).view(), true);
+std::optional<size_t> Link::announce(size_t waiting) {
+  if (!codec_) return owes() ? 0 : waiting;
+  if (!in_frame()) {
+    if (codec_->close_queued()) return std::nullopt;
+    if (!put(proto::frame_header(waiting, proto::WsOpcode::binary).view(), true)) return std::nullopt;
+    frame_left_ = waiting;
+  }
+  return owes() ? 0 : std::min(waiting, frame_left_);
 }
 
 bool Link::delivered(size_t size) {
   if (!codec_) return true;
-  payload_left_ -= size;
+  frame_left_ -= size;
   return send_control();
 }
 
@@ -143,6 +174,11 @@ std::chrono::milliseconds Link::unanswered() const {
 }
 
 // ---- the end
+
+void Link::drop_owed() {
+  owed_ = {};
+  sent_ = 0;
+}
 
 void Link::finish(Goodbye goodbye, std::string_view reason) {
   if (codec_) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "worker/door.h"
+#include "worker/viewer_transport.h"
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
@@ -52,22 +52,22 @@ void answer_in_clear(int fd, const HttpRefusal& refusal) {
 
 }  // namespace
 
-Door::Door(net::Stream stream, ViewerType type, Pages& pages)
+ViewerTransport::ViewerTransport(net::Stream stream, ViewerType type, Pages& pages)
     : stream_(std::move(stream)), type_(type), pages_(pages) {}
 
-Door::Step Door::fail(std::string trouble) {
+ViewerTransport::Step ViewerTransport::fail(std::string trouble) {
   trouble_ = std::move(trouble);
   return Step::over;
 }
 
-Door::Step Door::advance() {
+ViewerTransport::Step ViewerTransport::advance() {
   if (!stream_.established()) {
-    if (const Step step = shake_hands(); step != Step::open) return step;
+    if (const Step step = shake_hands(); step != Step::ready) return step;
   }
-  return takes_requests(type_) ? serve() : Step::open;
+  return takes_requests(type_) ? serve() : Step::ready;
 }
 
-Door::Step Door::shake_hands() {
+ViewerTransport::Step ViewerTransport::shake_hands() {
   if (!heard_) {
     if (const auto step = listen_first()) return *step;
   }
@@ -75,12 +75,12 @@ Door::Step Door::shake_hands() {
   if (io.status == IoStatus::again) return Step::waiting;
   if (io.status != IoStatus::ok) return fail(stream_.trouble());
   ++milestones_;
-  return Step::open;
+  return Step::ready;
 }
 
 // Before OpenSSL, which would answer clear text with an alert that neither people nor their browsers
 // understand. Nullopt: it may be TLS, or the end.
-std::optional<Door::Step> Door::listen_first() {
+std::optional<ViewerTransport::Step> ViewerTransport::listen_first() {
   std::array<uint8_t, 8> first;
   const ssize_t count = ::recv(stream_.fd(), first.data(), first.size(), MSG_PEEK | MSG_DONTWAIT);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return Step::waiting;
@@ -94,26 +94,26 @@ std::optional<Door::Step> Door::listen_first() {
   return Step::over;
 }
 
-std::string Door::delay() const {
+std::string ViewerTransport::delay() const {
   if (heard_) return stream_.established() ? "its request took too long" : "its TLS handshake took too long";
   return "it said nothing; a port of type " + std::string(to_string(type_)) + " takes " +
          std::string(proto::language_for(type_));
 }
 
-size_t Door::unacknowledged() const {
+size_t ViewerTransport::unacknowledged() const {
   int count = 0;
   return ::ioctl(stream_.fd(), SIOCOUTQ, &count) == 0 && count > 0 ? static_cast<size_t>(count) : 0;
 }
 
 // ---- requests
 
-Door::Step Door::serve() {
+ViewerTransport::Step ViewerTransport::serve() {
   if (!answering()) {
     if (const auto step = take_request()) return *step;
   }
   if (!send_answer()) return Step::over;
   if (answering()) return Step::waiting;
-  if (upgraded_) return Step::open;
+  if (upgraded_) return Step::ready;
   if (!last_answer_) return Step::waiting;
   stream_.finish();
   throw_input_away(stream_.fd());
@@ -121,7 +121,7 @@ Door::Step Door::serve() {
 }
 
 // Nullopt: there is an answer.
-std::optional<Door::Step> Door::take_request() {
+std::optional<ViewerTransport::Step> ViewerTransport::take_request() {
   if (in_.empty()) {
     std::array<uint8_t, kReadSize> room;
     const Io io = stream_.read(room);
@@ -147,7 +147,7 @@ std::optional<Door::Step> Door::take_request() {
   return std::nullopt;
 }
 
-void Door::answer(const proto::RequestHead& head) {
+void ViewerTransport::answer(const proto::RequestHead& head) {
   if (pages_.any() && !proto::wants_websocket(head)) return answer_page(head);
   const auto decision = proto::decide_upgrade(head);
   if (!decision) return refuse(decision.error(), head.method() == "HEAD");
@@ -155,7 +155,7 @@ void Door::answer(const proto::RequestHead& head) {
   upgraded_ = decision->subprotocol;
 }
 
-void Door::answer_page(const proto::RequestHead& head) {
+void ViewerTransport::answer_page(const proto::RequestHead& head) {
   browses_ = true;
   const bool without_body = head.method() == "HEAD";
   if (const auto refusal = proto::check_request(head)) return refuse(*refusal, without_body);
@@ -181,7 +181,7 @@ void Door::answer_page(const proto::RequestHead& head) {
   body_left_ = without_body || has_it ? 0 : page_.size;
 }
 
-void Door::refuse(const proto::HttpRefusal& refusal, bool without_body) {
+void ViewerTransport::refuse(const proto::HttpRefusal& refusal, bool without_body) {
   out_ = proto::to_text(refusal, without_body);
   last_answer_ = true;
   trouble_ = "HTTP " + std::to_string(refusal.status) + ": " + std::string(refusal.reason);
@@ -189,7 +189,7 @@ void Door::refuse(const proto::HttpRefusal& refusal, bool without_body) {
 
 // Of the answer under way, as much as the socket takes; of a page one piece. False: the connection is of no
 // more use.
-bool Door::send_answer() {
+bool ViewerTransport::send_answer() {
   while (!out_.empty()) {
     const Io io = stream_.write(base::as_bytes(out_), body_left_ > 0);
     if (io.status != IoStatus::ok) return io.status == IoStatus::again;
@@ -200,7 +200,7 @@ bool Door::send_answer() {
   return stream_.flush().status != IoStatus::error;
 }
 
-bool Door::send_body() {
+bool ViewerTransport::send_body() {
   std::array<uint8_t, kBodyChunk> room;
   const auto size = static_cast<size_t>(std::min<uint64_t>(room.size(), body_left_));
   base::Bytes piece = page_.gzip;
@@ -219,7 +219,7 @@ bool Door::send_body() {
   return true;
 }
 
-Link Door::take() {
+Link ViewerTransport::take() {
   if (!upgraded_) return Link(std::move(stream_));
   const auto mode =
       *upgraded_ == proto::Subprotocol::base64 ? proto::WsCodec::Mode::base64 : proto::WsCodec::Mode::binary;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What a connection has to pass before it speaks RFB: the TLS handshake where there is TLS, the request of a
-// WebSocket where there is one. Until then a browser may ask for pages, as many as it likes, on as many
-// connections.
+// The transport of a viewer before it speaks RFB: the TLS handshake where there is TLS, the request of a
+// WebSocket where there is one. Before that request a browser may ask for pages, as many as it likes, on as
+// many connections.
 #pragma once
 
 #include <optional>
@@ -13,20 +13,20 @@
 #include "vncauthproxy/proto/http_head.h"
 #include "vncauthproxy/proto/language.h"
 #include "vncauthproxy/proto/ws_upgrade.h"
-#include "worker/link.h"
 #include "worker/pages.h"
+#include "worker/peer_link.h"
 
 namespace vncauthproxy::worker {
 
-class Door {
+class ViewerTransport {
  public:
   enum class Step {
     waiting,
-    open,  // take() the link
-    over   // this connection will never speak RFB; trouble() says why
+    ready,  // take() the link
+    over    // this connection will never speak RFB; trouble() says why
   };
   // `pages` is a loan.
-  Door(net::Stream stream, proto::ViewerType type, Pages& pages);
+  ViewerTransport(net::Stream stream, proto::ViewerType type, Pages& pages);
 
   // When the socket is readable, or writable while wants_write(). Does a piece of work and no more, however
   // much the peer sends: one request, one answer or a part of it.
