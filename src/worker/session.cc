@@ -152,7 +152,7 @@ void Session::backend_lost(const std::string& why) {
 // False: the session has ended.
 bool Session::take_tls_key() {
   if (handover_.tls_key.empty()) {
-    tls_ = {};
+    unused_tls_ = std::move(tls_);
     return true;
   }
   auto set = net::set_key(tls_, handover_.tls_key);

@@ -53,6 +53,8 @@ class Session {
   net::Loop& loop_;
   ipc::Handover handover_;
   net::TlsServer tls_;
+  // All workers share the context's memory: freeing it for a viewer without TLS would copy 100 KiB.
+  net::TlsServer unused_tls_;
   ipc::Channel channel_;
   Phase phase_ = Phase::over;
   bool orphaned_ = false;  // the master is gone
