@@ -25,7 +25,7 @@ installed = \
   $(foreach p,$(PROGRAMS),755:$(BUILD)/$(p):$(call program_folder,$(p))/$(p)) \
   755:$(BUILD)/placed/contrib/init.d/vncauthproxy:$(sysconfdir)/init.d/vncauthproxy \
   $(foreach m,$(manuals),644:$(BUILD)/placed/$(m):$(call manual_folder,$(m))/$(notdir $(m))) \
-  $(foreach d,COPYING README.md NEWS.md,644:$(d):$(docdir)/$(d)) \
+  $(foreach d,COPYING README.md NEWS.md $(sort $(wildcard doc/*.md)),644:$(d):$(docdir)/$(d)) \
   $(if $(pythondir),644:$(BUILD)/vncauthproxy.egg-info:$(pythondir)/vncauthproxy.egg-info \
     $(foreach m,$(python_package),644:contrib/python/vncauthproxy/$(m):$(python_folder)/$(m)))
 # What people edit is never overwritten: the new version goes beside it, as FILE.new.
@@ -34,7 +34,7 @@ configuration = \
   644:$(BUILD)/placed/conf/vncauthproxy.default:$(sysconfdir)/default/vncauthproxy
 users_folder = $(localstatedir)/lib/vncauthproxy
 log_folder = $(localstatedir)/log/vncauthproxy
-own_folders = $(sysconfdir)/vncauthproxy $(docdir) $(users_folder) $(log_folder) $(localstatedir)/run/vncauthproxy \
+own_folders = $(sysconfdir)/vncauthproxy $(docdir)/doc $(docdir) $(users_folder) $(log_folder) $(localstatedir)/run/vncauthproxy \
   $(python_folder)
 
 file_of = $(word 2,$(subst :, ,$(1)))

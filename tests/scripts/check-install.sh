@@ -45,7 +45,7 @@ for file in \
   [ -r "$file" ] || complain "not installed: ${file#"$root/to"}"
 done
 
-for file in COPYING README.md NEWS.md; do
+for file in COPYING README.md NEWS.md doc/performance.md; do
   cmp -s "$file" "$root/to$(folder docdir)/$file" || complain "not installed as it is: $file"
 done
 
