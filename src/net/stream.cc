@@ -189,7 +189,13 @@ Io Stream::handshake() {
   ERR_clear_error();
   const int result = SSL_do_handshake(ssl_.get());
   const Io io = result == 1 ? Io{IoStatus::ok} : tls_failure(result);
-  if (result == 1) gather_->establish();
+  if (result == 1) {
+    gather_->establish();
+    // A client with Nagle's algorithm does not send on before its last message is acknowledged, which
+    // otherwise takes 40 ms where nothing of ours goes the other way.
+    const int on = 1;
+    ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+  }
   // Even a handshake that failed owes the peer an alert.
   if (flush().status == IoStatus::error) return {IoStatus::error};
   return io;

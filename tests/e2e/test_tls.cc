@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // TLS toward viewers: what is spoken and what is not, options, certificates that come, go, expire or are
 // none.
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <openssl/err.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -188,6 +191,27 @@ void answers_that_nobody_reads_are_bounded(Fixture& f) {
     while (rounds < 10'000 && update_keys(viewer.wire, 16, seconds(1)) && viewer.send("x")) ++rounds;
     f.check_kind(rounds > 10, kind, "some are taken");
     f.check_kind(f.memory_kib() < before + kMemorySlackKib, kind, "memory");
+  }
+}
+
+// ---- viewers with Nagle's algorithm (RFC 896): their next small write waits until the last one is
+// acknowledged
+
+// The best of a few: a machine may be busy. Delayed acknowledgements come after 40 ms (tcp(7), TCP_QUICKACK).
+void none_waits_for_an_acknowledgement(Fixture& f) {
+  constexpr milliseconds kNoDelay{25};
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    auto best = milliseconds(1000);
+    for (int i = 0; i < 10; ++i) {
+      Socket socket = Socket::connect("127.0.0.1", f.forwarding(kWss));
+      const int off = 0;
+      ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &off, sizeof off);
+      const auto start = Deadline::Clock::now();
+      WsViewer viewer(Wire(std::move(socket), only(version)));
+      f.check(viewer.upgrade() && viewer.log_in(kViewerSecret) == Verdict::admitted, "it is let in");
+      best = std::min(best, std::chrono::ceil<milliseconds>(Deadline::Clock::now() - start));
+    }
+    f.check(best < kNoDelay, std::to_string(version) + ": " + std::to_string(best.count()) + " ms");
   }
 }
 
@@ -435,6 +459,7 @@ int main() {
       STAGED(Fixture, key_updates_without_data_end_it),
       STAGED(WithControlTls, nor_at_the_control_port),
       STAGED(Fixture, answers_that_nobody_reads_are_bounded),
+      STAGED(Fixture, none_waits_for_an_acknowledgement),
       STAGED(Fixture, clients_that_leave_early),
       STAGED(Only13, the_oldest_version),
       STAGED(Fixture, the_key_is_nowhere_else),
