@@ -619,11 +619,17 @@ void the_first_one_wins(Fixture& f) {
 
 // The 101 goes out while the backend has gone: a browser's page waits two seconds for it, no more.
 void the_101_waits_for_nobody(Fixture& f) {
-  FakeBackend backend([](Socket& socket) {
-    if (shake_hands(socket)) socket.reset();
-  });
   for (const Kind& kind : kWebSockets) {
+    std::atomic<bool> left{false};
+    FakeBackend backend([&left](Socket& socket) {
+      if (left.exchange(true)) {
+        socket.read(1);  // reached again, it says nothing
+      } else if (shake_hands(socket)) {
+        socket.reset();
+      }
+    });
     const uint16_t port = f.forwarding(kind, backend);
+    f.check_kind(backend.wait_connections(2), kind, "reached again");
     const Deadline patience(seconds(2));
     WsViewer viewer = f.viewer(kind, port);
     f.check_kind(viewer.wire.established() && !patience.passed(), kind, "101");
