@@ -40,7 +40,7 @@ CLOSE = NEIGHBOURS[:5]
 TRIPS = (("idle otherwise", 0, "any"), ("idle, on one core", 0, "one"), ("idle, between two cores", 0, "two"),
          ("beside a bulk session", 1, "any"))
 # Seconds that a repetition usually takes.
-SECTIONS = {"bulk": 110, "trip": 60, "setup": 40, "burst": 3, "memory": 30, "growth": 50, "crowd": 15}
+SECTIONS = {"bulk": 110, "trip": 60, "setup": 40, "burst": 3, "memory": 60, "growth": 50, "crowd": 15}
 
 
 def say(text=""):
