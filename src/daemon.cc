@@ -182,12 +182,12 @@ int run_daemon(const Options& options) {
     return settled ? start_up_failed(findings) : start_up_failed(settled.error());
   }
 
-  base::log_info("vncauthproxy starts");
+  base::log_info("starting");
   base::log_info("Read: %s", master::describe(&prepared.users, &prepared.certificates).c_str());
   master::log_findings(findings);
   const int status = serve(options, *program, std::move(prepared), std::move(readiness));
   pid_file->remove();
-  base::log_info("vncauthproxy ends");
+  base::log_info("stopped");
   return status;
 }
 

@@ -61,7 +61,7 @@ Broker::Broker(const Options& options, const Certificates& certificates, const s
 
 void Broker::requested(uint64_t conn, const std::string& who, proto::Request request) {
   const uint32_t id = next_id_++;
-  base::log_info("F%u asked for by %s: %s", id, who.c_str(), std::string(to_string(request.type)).c_str());
+  base::log_info("F%u requested by %s: %s", id, who.c_str(), std::string(to_string(request.type)).c_str());
   const auto refuse = [&](const Failure& failure) {
     const bool ours = failure.code == FailureCode::internal;
     base::log_line(ours ? base::LogLevel::error : base::LogLevel::warning,

@@ -167,7 +167,7 @@ void ControlConn::out_of_time() {
   if (phase_ == Phase::delayed) return write_reply();
   if (phase_ == Phase::reading && filled_ > 0)
     return refuse({FailureCode::bad_request, "the request did not arrive in time"});
-  if (phase_ == Phase::reading) base::log_info("control client %s said nothing", peer_name().c_str());
+  if (phase_ == Phase::reading) base::log_info("closed idle control connection from %s", peer_name().c_str());
   host_.closed(*this);
 }
 

@@ -141,7 +141,7 @@ void Master::check_expiry_daily() {
 
 void Master::terminate() {
   if (std::exchange(ending_, true)) return kill_all();  // told twice: now
-  base::log_info("Ending: %zu forwardings", forwardings_.size());
+  base::log_info("shutting down, %zu forwardings open", forwardings_.size());
   control_.stop_listening();
   flash_policy_.stop_listening();
   for (net::SocketFile& file : socket_files_)

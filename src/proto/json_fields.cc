@@ -43,7 +43,7 @@ bool has_blank_or_control(std::string_view text) {
 // Jansson's own text quotes what stands near the error, which may be a password.
 Failure not_json(const json_error_t& error) {
   const bool duplicate = ::json_error_code(&error) == json_error_duplicate_key;
-  return {FailureCode::bad_request, (duplicate ? "a key stands twice" : "not valid JSON") +
+  return {FailureCode::bad_request, (duplicate ? "duplicate key" : "not valid JSON") +
                                         std::string(" (line ") + std::to_string(error.line) + ", column " +
                                         std::to_string(error.column) + ")"};
 }

@@ -134,7 +134,7 @@ void ViewerSide::admit(base::Fd socket, const base::Endpoint& peer) {
     note(base::LogLevel::warning, peer, "viewer " + peer.to_string() + " refused: " + why);
   };
   if (handover_.client_address && !handover_.client_address->contains(peer))
-    return turn_away("the viewer has to come from somewhere else");
+    return turn_away("address not allowed by client_address");
   if (port_ == Port::open_again && !is_expected(peer))
     return turn_away("the port is open for another try of somebody else");
   make_room(peer);
@@ -336,7 +336,7 @@ void ViewerSide::note(base::LogLevel level, const base::Endpoint& peer, const st
   const auto verdict = lines_.admit(peer.host(), base::RepeatFilter::Clock::now());
   if (!verdict.write) return;
   if (verdict.held_back > 0)
-    base::log_info("%u more lines about %s were held back", verdict.held_back, peer.host().c_str());
+    base::log_info("suppressed %u messages from %s", verdict.held_back, peer.host().c_str());
   base::log_line(level, text);
 }
 

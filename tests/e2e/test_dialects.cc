@@ -182,7 +182,7 @@ void ganetimgr(Fixture& f) {
       R"({"source_port": 0, "destination_address": "127.0.0.1", "destination_port": 1, "password": "x"})");
   f.check(parse_reply(one_recv(control)).failed("backend_unreachable"));
   const std::string who = "uid " + std::to_string(::getuid()) + ", pid " + std::to_string(::getpid());
-  f.check(f.daemon.log().find("asked for by " + who) != std::string::npos, "the log names the peer");
+  f.check(f.daemon.log().find("requested by " + who) != std::string::npos, "the log names the peer");
 }
 
 // ---- dialects and types

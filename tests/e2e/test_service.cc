@@ -406,7 +406,7 @@ void the_log_file_is_opened_again(Service& f) {
 // ---- one forwarding among others
 
 unsigned long number_of_first(const std::string& log) {
-  const size_t number = log.rfind(": F", log.find(" asked for by "));
+  const size_t number = log.rfind(": F", log.find(" requested by "));
   return number == std::string::npos ? 0 : std::strtoul(log.c_str() + number + 3, nullptr, 10);
 }
 

@@ -142,7 +142,7 @@ Daemon::Daemon(DaemonSetup setup) : log_(setup.log, folder_.path()), min_port_(f
 
 std::string Daemon::forwarding(unsigned nth) {
   const std::string text = log();
-  const size_t number = text.rfind(": F", text.find(" asked for by ")) + 3;
+  const size_t number = text.rfind(": F", text.find(" requested by ")) + 3;
   return "F" + std::to_string(std::strtoul(text.c_str() + number, nullptr, 10) + nth - 1) + " ";
 }
 

@@ -112,7 +112,7 @@ ask() { # TYPE
     --server-port "$control_port" --auth-user demo --type "$1" -d 127.0.0.1 -p "$server_port"
 }
 newest_forwarding() {
-  sed -n 's/.* \(F[0-9]*\) asked for by .*/\1/p' "$room/log" | tail -n 1
+  sed -n 's/.* \(F[0-9]*\) requested by .*/\1/p' "$room/log" | tail -n 1
 }
 reply=$(ask vnc)
 echo "the control reply: $reply"

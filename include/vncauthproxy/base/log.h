@@ -2,6 +2,9 @@
 // The log of a process: syslog, a file, stderr, or (in a worker) a function that hands the line to the
 // master. One event is one line. Writing never waits and never fails the caller: a line that has no room is
 // lost. Text that came from a peer goes through escape() first; no secret is ever passed here.
+//
+// These beginnings are the old daemon's, and scripts search for them, so they stay as they are: "Listening
+// for", "New forwarding:", "Connection from", "FAILED forwarding:", "Reloading".
 #pragma once
 
 #include <sys/types.h>
