@@ -234,7 +234,7 @@ void no_login_stays_on_this_machine(Starts& f) {
 }
 
 void unless_somebody_insists(Insecure& f) {
-  f.check(f.daemon.wait_log("WARNING: vncap-insecure"), "which is logged");
+  f.check(f.daemon.wait_log("vncap-insecure: whoever"), "which is logged");
   Socket control = Socket::connect("127.0.0.1", f.daemon.port_for("vncap clients"));
   control.send("{\"daddr\": \"127.0.0.1\", \"dport\": " + std::to_string(f.echo_backend.port()) +
                ", \"password\": \"VwMk7f3a\"}\r\n");
@@ -247,7 +247,7 @@ void unless_somebody_insists(Insecure& f) {
 // ---- TLS 1.0
 
 void old_tls_is_for_control_clients_alone(LegacyTls& f) {
-  f.check(f.tls.wait_log("WARNING: control-tls-legacy"), "which is logged");
+  f.check(f.tls.wait_log("control-tls-legacy: control clients"), "which is logged");
   for (const int version : {TLS1_VERSION, TLS1_1_VERSION, TLS1_2_VERSION, TLS1_3_VERSION}) {
     TlsClient control(f.tls.connect(), version, version);
     const std::string name = std::to_string(version);
@@ -281,7 +281,7 @@ void old_options_mean_what_they_did(OldOptions& f) {
        {"-s, --socket is an old spelling: say --control-socket", "-l is an old spelling: say --log",
         "-t is an old spelling: say --connect-timeout", "-r is an old spelling: say --connect-retries",
         "-w is an old spelling: say --retry-wait"})
-    f.check(f.daemon.log().find(std::string("WARNING: ") + said + "\n") != std::string::npos, said);
+    f.check(f.daemon.log().find(std::string(": ") + said + "\n") != std::string::npos, said);
   f.check(serves(f.control_path(), f.echo_backend), "the socket");
   const uint16_t port = f.daemon.forwarding_to(f.echo_backend.port());
   f.check(f.daemon.wait_log("Timed out, no connection after 1 sec"), "the timeout");
