@@ -125,7 +125,7 @@ void every_cut_and_every_extra_byte_is_refused(Fixture& f) {
 
 void the_descriptors_are_counted(Fixture& f) {
   const Bytes packet = f.packet();
-  for (const size_t count : {0, 1, 2, 4, 8})
+  for (const size_t count : {0UL, 1UL, 2UL, 4UL, 8UL})
     if (f.accepts(packet, count)) fail_msg("accepted %zu descriptors", count);
 }
 
