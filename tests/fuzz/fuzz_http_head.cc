@@ -62,7 +62,7 @@ void check_answer(std::string_view text, std::string_view begin) {
 void check_upgrade(const RequestHead& head) {
   const auto decision = decide_upgrade(head);
   if (!decision) {
-    const int status = decision.error().status;
+    const unsigned status = decision.error().status;
     insist(status == 400 || status == 404 || status == 405 || status == 426,
            "a refusal has one of its statuses");
     check_answer(to_text(decision.error()), "HTTP/1.1 " + std::to_string(status) + " ");
