@@ -57,14 +57,13 @@ Error already_running(int fd, const std::string& path) {
                                  ": it holds " + path};
 }
 
-// A daemon that ends unlinks the file between our open and our lock: then we hold a file without a name.
+}  // namespace
+
 bool is_still_named(int fd, const std::string& path) {
   struct stat held, named;
   return ::fstat(fd, &held) == 0 && ::lstat(path.c_str(), &named) == 0 && held.st_dev == named.st_dev &&
          held.st_ino == named.st_ino;
 }
-
-}  // namespace
 
 Result<Fd> open_own_file(const std::string& path, const char* what) {
   const std::string name = std::string(what) + " " + path;
@@ -87,6 +86,7 @@ Result<PidFile> PidFile::create(const std::string& path) {
     if (::flock(file->get(), LOCK_EX | LOCK_NB) != 0)
       return errno == EWOULDBLOCK ? already_running(file->get(), path)
                                   : system_error(errno, {"cannot lock ", path});
+    // A daemon that ended may have unlinked the file between our open and our lock.
     if (!is_still_named(file->get(), path)) continue;
     (void)::fchmod(file->get(), 0644);  // whatever the umask; a file of another owner keeps its mode
     result.file_ = *std::move(file);

@@ -39,10 +39,8 @@ void ReloadStatus::write(const std::string& text) {
 }
 
 void ReloadStatus::remove() {
-  struct stat held, named;
-  const bool is_ours = file_ && ::fstat(file_.get(), &held) == 0 && ::lstat(path_.c_str(), &named) == 0 &&
-                       held.st_dev == named.st_dev && held.st_ino == named.st_ino;
-  if (is_ours && ::unlink(path_.c_str()) != 0) (void)!::ftruncate(file_.get(), 0);
+  if (file_ && base::is_still_named(file_.get(), path_) && ::unlink(path_.c_str()) != 0)
+    (void)!::ftruncate(file_.get(), 0);
   file_.reset();
 }
 

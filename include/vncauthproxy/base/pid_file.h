@@ -13,6 +13,8 @@ namespace vncauthproxy::base {
 // links, what is no regular file, and a file with a second name. The caller knows that its folder is not
 // writable by everybody.
 Result<Fd> open_own_file(const std::string& path, const char* what);
+// Whether the open file is still the one at `path`: it may have been unlinked or replaced since.
+bool is_still_named(int fd, const std::string& path);
 
 // Locked for as long as this lives (flock), in this process or in a child that inherited it: a worker drops
 // its copy. Holds the pid of the process that called create(). A file without a lock is stale and taken over;
