@@ -10,6 +10,7 @@
 
 #include "proto/json_fields.h"
 #include "vncauthproxy/base/log.h"
+#include "vncauthproxy/base/text_line.h"
 #include "vncauthproxy/base/utf8.h"
 #include "vncauthproxy/proto/vnc_auth.h"
 
@@ -184,11 +185,11 @@ base::Result<bool> ObjectFramer::feed(std::string_view chunk) {
 base::Result<void> ObjectFramer::take(char c) {
   if (seen_ == kMaxRequestBytes) return Error{ErrorCode::too_large, more_than(kMaxRequestBytes, "bytes")};
   ++seen_;
-  if (marked_ < kByteOrderMark.size() && marked_ + 1 == seen_ && c == kByteOrderMark[marked_]) {
+  if (marked_ < base::kByteOrderMark.size() && marked_ + 1 == seen_ && c == base::kByteOrderMark[marked_]) {
     ++marked_;
     return {};
   }
-  const bool half_marked = marked_ != 0 && marked_ != kByteOrderMark.size();
+  const bool half_marked = marked_ != 0 && marked_ != base::kByteOrderMark.size();
   if (half_marked) return Error{ErrorCode::invalid, "not a JSON object"};
   if (in_string_) {
     take_in_string(c);

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "vncauthproxy/base/clock.h"
+#include "vncauthproxy/base/text_line.h"
 
 namespace vncauthproxy::proto {
 namespace {
@@ -51,7 +52,7 @@ Failure not_json(const json_error_t& error) {
 }  // namespace
 
 base::Result<base::Handle<json_t>, Failure> parse_object(std::string_view text) {
-  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  text = base::without_byte_order_mark(text);
   json_error_t error{};
   base::Handle<json_t> root(
       ::json_loadb(text.data(), text.size(), JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error));

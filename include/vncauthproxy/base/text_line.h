@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Lines of files that people edit: what editors leave around the text and nobody means.
+// Text that people edit or send: what editors and languages leave around it and nobody means.
 #pragma once
 
 #include <string_view>
 
 namespace vncauthproxy::base {
 
+// Before the first character of UTF-8.
 inline constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 inline std::string_view without_byte_order_mark(std::string_view text) {

@@ -70,9 +70,6 @@ struct Request {
   std::chrono::milliseconds auth_timeout{};     // likewise
 };
 
-// Some editors and languages write it before the first character of UTF-8. It is skipped there.
-inline constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-
 // Finds the end of the first JSON object of a stream, whatever pieces it comes in. Only braces, brackets and
 // strings are looked at; whether it is JSON is parse_request()'s business. A byte order mark and blanks may
 // stand before the object.
