@@ -22,8 +22,8 @@ namespace vncauthproxy::worker {
 struct RelayTimes {
   std::chrono::milliseconds ping_interval{};  // 0: a quiet viewer is never asked for a sign of life
   std::chrono::milliseconds ping_patience{};  // how long it may leave that unanswered; 0: for ever
-  std::chrono::milliseconds vanished{
-      150000};  // how long a peer may acknowledge nothing: net/unacknowledged.h
+  // How long a peer may acknowledge nothing although something is on its way to it: net/unacknowledged.h.
+  std::chrono::milliseconds vanished{150000};
 };
 
 class Relay {
