@@ -2,12 +2,12 @@
 #include "master/own_name.h"
 
 #include <netdb.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <climits>
-#include <cstring>
 #include <string_view>
 
 #include "vncauthproxy/base/address.h"
@@ -50,14 +50,18 @@ bool is_usable(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), is_name_character);
 }
 
-bool is_loopback_name(std::string name) {
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  if (name.ends_with('.')) name.pop_back();
-  for (const char* usual :
-       {"localhost", "localhost4", "localhost6", "ip6-localhost", "ip6-loopback", "loopback"})
-    if (name == usual || name.starts_with(usual + std::string("."))) return true;
-  return name.ends_with(".localhost") || name.starts_with("127.");
+// These alone or with a domain ("localhost.localdomain"), any name below "localhost" (RFC 6761 section 6.3),
+// and addresses.
+bool is_loopback_name(const std::string& name) {
+  for (const std::string_view usual :
+       {"localhost", "localhost4", "localhost6", "ip6-localhost", "ip6-loopback", "loopback"}) {
+    const bool begins = ::strncasecmp(name.c_str(), usual.data(), usual.size()) == 0;
+    if (begins && (name.size() == usual.size() || name[usual.size()] == '.')) return true;
+  }
+  const std::string_view below = ".localhost";
+  const size_t size = name.size() - (name.ends_with('.') ? 1 : 0);
+  return name.starts_with("127.") || (size > below.size() && ::strncasecmp(name.c_str() + size - below.size(),
+                                                                           below.data(), below.size()) == 0);
 }
 
 }  // namespace
