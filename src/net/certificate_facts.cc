@@ -110,10 +110,15 @@ Handle<SSL> one_end(SSL_CTX* context, BIO* bio) {
   return end;
 }
 
+Handle<SSL_CTX> new_context(const SSL_METHOD* method) {
+  Handle<SSL_CTX> context(SSL_CTX_new(method));
+  if (!context) throw std::bad_alloc();
+  return context;
+}
+
 // A client that takes whatever it is offered.
 Handle<SSL_CTX> lenient_client(int version) {
-  Handle<SSL_CTX> context(SSL_CTX_new(TLS_client_method()));
-  if (!context) throw std::bad_alloc();
+  Handle<SSL_CTX> context = new_context(TLS_client_method());
   SSL_CTX_set_min_proto_version(context.get(), version);
   SSL_CTX_set_max_proto_version(context.get(), version);
   SSL_CTX_set_cipher_list(context.get(), "ALL:COMPLEMENTOFALL:@SECLEVEL=0");
@@ -185,7 +190,7 @@ bool can_speak(const TlsServer& tls, int version) {
 }
 
 std::vector<std::string> unknown_ciphers(const std::string& list) {
-  const Handle<SSL_CTX> context(SSL_CTX_new(TLS_server_method()));
+  const Handle<SSL_CTX> context = new_context(TLS_server_method());
   SSL_CTX_set_security_level(context.get(), 0);
   return unknown_elements(list, [&](const std::string& element) {
     // Commands, and what takes ciphers away: that there are none left to take is no fault.
@@ -195,7 +200,7 @@ std::vector<std::string> unknown_ciphers(const std::string& list) {
 }
 
 std::vector<std::string> unknown_ciphersuites(const std::string& list) {
-  const Handle<SSL_CTX> context(SSL_CTX_new(TLS_server_method()));
+  const Handle<SSL_CTX> context = new_context(TLS_server_method());
   constexpr const char* kAll =
       "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_128_CCM_SHA256:"
       "TLS_AES_128_CCM_8_SHA256";
