@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What a killed master leaves behind, with each target of the log: live sessions, waiting ports and viewers
-// at their password go on, and what they log is theirs.
+// What a killed master or a killed nursery leaves behind, with each target of the log: live sessions, waiting
+// ports and viewers at their password go on, and what they log is theirs.
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
@@ -90,6 +90,39 @@ void bulk_goes_on(Orphans<to>& f) {
   f.check_line(" 104857600 bytes to the viewer, 0 from it,");
 }
 
+// Requests are under way when it dies. One that died young would be started again a second later, so that a
+// nursery that cannot live costs little.
+template <LogTo to>
+void a_killed_nursery_costs_no_forwarding(Orphans<to>& f) {
+  const uint16_t waiting = f.daemon.forwarding_to(f.echo_backend.port());
+  const Request request{.destination_port = f.echo_backend.port()};
+  const Deadline grown_up(milliseconds(1500));
+  wait_until([&] { return grown_up.passed(); });
+  const pid_t nursery = nursery_of(f.daemon.pid());
+  std::vector<Socket> under_way;
+  for (int i = 0; i < 8; ++i) {
+    under_way.push_back(f.daemon.connect());
+    under_way.back().send(request.json());
+  }
+  send_signal(nursery, SIGKILL);
+  Reply reply;
+  const bool soon =
+      wait_until([&] { return (reply = f.daemon.request(request)).ok(); }, Deadline(seconds(1)));
+  f.check(nursery > 0 && soon, "requests are answered within a second: " + reply.text);
+  f.check(f.witness.echoes("goes on"), "the live session");
+  for (Socket& control : under_way)
+    f.check(parse_reply(control.read_to_end()).is_json, "each request has its answer");
+  FakeViewer late(waiting), next(reply.port);
+  f.check(late.log_in(kViewerSecret) == Verdict::admitted && late.echoes("late"), "the port that waited");
+  f.check(next.log_in(kViewerSecret) == Verdict::admitted && next.echoes("next"), "the port of afterwards");
+  const pid_t other = nursery_of(f.daemon.pid());
+  f.check(other > 0 && other != nursery, "there is another nursery");
+  f.check(f.daemon.wait_log("the nursery ended"), "which is logged");
+  late.socket.close();
+  f.check(f.daemon.wait_log(": " + f.daemon.forwarding(2) + "ended: Client connection closed"),
+          "the end of a session that outlived its nursery");
+}
+
 // A worker may not write to files, and a stderr that is one must not cost it its life.
 void a_line_on_stderr_kills_no_worker(Stage& f) {
   const std::vector<pid_t> workers = f.daemon.workers();
@@ -111,6 +144,9 @@ int main() {
       STAGED(Orphans<LogTo::file>, bulk_goes_on<LogTo::file>),
       STAGED(Orphans<LogTo::syslog>, bulk_goes_on<LogTo::syslog>),
       STAGED(Orphans<LogTo::standard_error>, bulk_goes_on<LogTo::standard_error>),
+      STAGED(Orphans<LogTo::file>, a_killed_nursery_costs_no_forwarding<LogTo::file>),
+      STAGED(Orphans<LogTo::syslog>, a_killed_nursery_costs_no_forwarding<LogTo::syslog>),
+      STAGED(Orphans<LogTo::standard_error>, a_killed_nursery_costs_no_forwarding<LogTo::standard_error>),
       STAGED(Stage, a_line_on_stderr_kills_no_worker),
   };
   return run_group("orphans", tests);
