@@ -289,7 +289,7 @@ Result<void> reopen_log() {
 }
 
 Result<void> check_log(const std::string& target) {
-  if (target.empty() || target == "-" || target.starts_with("syslog:")) return {};
+  if (target.empty() || target == "-" || target.starts_with(kSyslogPrefix)) return {};
   const auto denied = [&target] { return system_error(errno, {"cannot open the log ", target}); };
   struct stat status;
   if (::lstat(target.c_str(), &status) != 0) {
